@@ -1,0 +1,49 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each does all of its own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: help demo test check format bench docs lock clean
+
+help: ## 列出可用的命令 / list these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+demo: $(READY) system ## 在十二台真实主机上演示一次完整变更 / one change from drop to closed, on a dozen real hosts
+	@$(BIN)/upgrader demo
+
+test: $(READY) system ## 全部检查与测试 / every check and every test
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+check: $(READY) ## 一分钟内的检查：格式、静态检查、类型、ansible-lint、单元测试 / the checks that take under a minute
+	@tools/check
+
+format: $(READY) ## 整理代码格式 / format the code
+	@$(BIN)/ruff format src tests
+	@$(BIN)/ruff check --fix -q src tests
+
+bench: $(READY) system ## 测量性能 / measure
+	@$(BIN)/python -m benchmarks
+
+docs: $(READY) ## 重新生成由代码得出的文档 / print the documents that come from code
+	@$(BIN)/python -m upgrader.domain.lifecycle > docs/lifecycle.md
+
+lock: ## 重新锁定依赖（需要 uv）/ lock the dependencies again (needs uv)
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
+
+clean: ## 删除虚拟环境与缓存 / remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: system
+system:
+	@tools/system-packages
+
+$(READY): requirements-dev.lock pyproject.toml
+	@tools/virtual-environment $(PYTHON) $(VENV)
+	@touch $@
