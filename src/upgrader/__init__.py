@@ -1,0 +1,3 @@
+"""upgrader: release engineering for hospitals."""
+
+__version__ = "0.1.0"

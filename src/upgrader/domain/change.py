@@ -1,0 +1,146 @@
+"""A change: a view of its journal, computed and never stored."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from upgrader.domain.journal import Entry, History
+from upgrader.domain.lifecycle import Event, State
+from upgrader.domain.plan import Plan
+from upgrader.domain.playbook import HostOutcome
+from upgrader.domain.release import Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """What one host ended as, as far as the journal knows. `current` is the version that it said it runs."""
+
+    name: str
+    wave: int
+    outcome: HostOutcome
+    current: str
+    detail: str
+    downtime_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaveState:
+    number: int
+    started: datetime | None
+    finished: datetime | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Everything that the verbs ask of a change."""
+
+    state: State
+    plan_digest: str
+    hosts: Mapping[str, HostState]
+    waves: Mapping[int, WaveState]
+    stopped_because: str
+    soak_started: datetime | None
+
+    @property
+    def counts(self) -> Mapping[HostOutcome, int]:
+        return Counter(host.outcome for host in self.hosts.values())
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Hosts on which this change may have left something: every host of a wave that was started."""
+        started = {number for number, wave in self.waves.items() if wave.started}
+        return tuple(host.name for host in self.hosts.values() if host.wave in started)
+
+    @property
+    def not_restored(self) -> tuple[HostState, ...]:
+        """After a rollback: the hosts for which nobody has said that they are as they were."""
+        whole = {HostOutcome.ROLLED_BACK, HostOutcome.UNCHANGED, HostOutcome.NOT_RUN}
+        touched = set(self.touched)
+        return tuple(h for h in self.hosts.values() if h.name in touched and h.outcome not in whole)
+
+
+def view(history: History, plan: Plan | None) -> Change:
+    """Compute the change from its journal and the plan that it runs."""
+    hosts = _hosts_of(plan)
+    waves = {wave.number: WaveState(wave.number, None, None, "") for wave in plan.waves} if plan else {}
+    plan_digest, because, soak_started = "", "", None
+    for entry in history.entries:
+        match entry.event:
+            case Event.PLAN_MADE:
+                plan_digest = entry.data["plan"]
+            case Event.WAVE_STARTED | Event.WAVE_FINISHED | Event.WAVE_JUDGED:
+                number = entry.data["wave"]
+                if number in waves:
+                    waves[number] = _wave_after(waves[number], entry)
+            case Event.HOST_REPORTED:
+                name = entry.data["host"]
+                if name in hosts:
+                    hosts[name] = _host_after(hosts[name], entry)
+            case Event.ROLLBACK_STARTED:
+                because = entry.data["because"]
+            case Event.SOAK_STARTED:
+                soak_started = entry.at
+            case _:
+                pass
+    return Change(history.state, plan_digest, hosts, waves, because, soak_started)
+
+
+def breach(outcomes: Iterable[HostState], wave: int, thresholds: Thresholds) -> str | None:
+    """Which threshold the outcomes so far have broken, as a stable code; None when none is.
+
+    A host that no event speaks of (not run) counts as failed, never as well.
+    """
+    bad = {HostOutcome.FAILED, HostOutcome.ROLLED_BACK, HostOutcome.NOT_RUN}
+    failed_in_all = failed_in_wave = unreachable = in_wave = 0
+    for host in outcomes:
+        if host.wave > wave:
+            continue
+        failed_in_all += host.outcome in bad
+        if host.wave == wave:
+            in_wave += 1
+            failed_in_wave += host.outcome in bad
+            unreachable += host.outcome is HostOutcome.UNREACHABLE
+    if failed_in_wave > thresholds.failed_in_wave:
+        return "too-many-failed-in-wave"
+    if failed_in_all > thresholds.failed_in_all:
+        return "too-many-failed-in-all"
+    if unreachable > thresholds.unreachable_in_wave or (in_wave and unreachable == in_wave):
+        return "too-many-unreachable"
+    return None
+
+
+def _hosts_of(plan: Plan | None) -> dict[str, HostState]:
+    if plan is None:
+        return {}
+    installed = {host.name: host.installed for host in plan.hosts}
+    return {
+        name: HostState(name, wave.number, HostOutcome.NOT_RUN, installed[name], "", 0)
+        for wave in plan.waves
+        for name in wave.hosts
+    }
+
+
+def _wave_after(wave: WaveState, entry: Entry) -> WaveState:
+    match entry.event:
+        case Event.WAVE_STARTED:
+            return replace(wave, started=entry.at, finished=None, verdict="")
+        case Event.WAVE_FINISHED:
+            return replace(wave, finished=entry.at)
+        case _:
+            return replace(wave, verdict=entry.data["verdict"])
+
+
+def _host_after(host: HostState, entry: Entry) -> HostState:
+    data = entry.data
+    outcome = HostOutcome(data["outcome"])
+    if outcome is HostOutcome.UNCHANGED and host.outcome is HostOutcome.UPGRADED:
+        outcome = host.outcome  # said again after a crash: the host is as this change made it
+    return replace(
+        host,
+        outcome=outcome,
+        current=data["current"],
+        detail=data["detail"],
+        downtime_ms=max(host.downtime_ms, data["downtime_ms"]),
+    )

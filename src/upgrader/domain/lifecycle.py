@@ -1,0 +1,165 @@
+"""The life of a change, said once: one table (state, event) → state.
+
+Ask it which verbs are legal now; the journal is checked against it while it is read; docs/lifecycle.md is printed
+from it.
+If `if state ==` seems to be needed elsewhere, a row is missing here.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from upgrader.domain.errors import Refused
+
+
+class State(StrEnum):
+    NEW = "new"
+    REQUESTED = "requested"
+    PLANNED = "planned"
+    AUTHORIZED = "authorized"
+    APPLYING = "applying"
+    SOAKING = "soaking"
+    STABLE = "stable"
+    ACCEPTED = "accepted"
+    ROLLING_BACK = "rolling-back"
+    ROLLED_BACK = "rolled-back"
+    STUCK = "stuck"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+
+
+class Event(StrEnum):
+    """What happened, in the past tense. Those without a row in TRANSITIONS are facts that move nothing."""
+
+    CHANGE_REQUESTED = "change requested"
+    PLAN_MADE = "plan made"
+    PLAN_AUTHORIZED = "plan authorized"
+    GATE_REFUSED = "gate refused"
+    APPLY_STARTED = "apply started"
+    WAVE_STARTED = "wave started"
+    HOST_REPORTED = "host reported"
+    WAVE_FINISHED = "wave finished"
+    WAVE_JUDGED = "wave judged"
+    SOAK_STARTED = "soak started"
+    SOAK_MEASURED = "soak measured"
+    FOUND_STABLE = "found stable"
+    FOUND_UNSTABLE = "found unstable"
+    FOUND_INCONCLUSIVE = "found inconclusive"
+    ROLLBACK_STARTED = "rollback started"
+    ROLLBACK_FINISHED = "rollback finished"
+    ROLLBACK_INCOMPLETE = "rollback incomplete"
+    CHANGE_ACCEPTED = "change accepted"
+    CHANGE_CLOSED = "change closed"
+    CHANGE_CANCELLED = "change cancelled"
+
+
+TRANSITIONS: Mapping[tuple[State, Event], State] = {
+    (State.NEW, Event.CHANGE_REQUESTED): State.REQUESTED,
+    (State.REQUESTED, Event.PLAN_MADE): State.PLANNED,
+    (State.PLANNED, Event.PLAN_MADE): State.PLANNED,
+    (State.AUTHORIZED, Event.PLAN_MADE): State.PLANNED,  # a new plan voids every approval of the old one
+    (State.PLANNED, Event.PLAN_AUTHORIZED): State.AUTHORIZED,
+    (State.AUTHORIZED, Event.PLAN_AUTHORIZED): State.AUTHORIZED,
+    (State.APPLYING, Event.PLAN_AUTHORIZED): State.APPLYING,  # checked again before every wave
+    (State.AUTHORIZED, Event.APPLY_STARTED): State.APPLYING,
+    (State.APPLYING, Event.SOAK_STARTED): State.SOAKING,
+    (State.SOAKING, Event.FOUND_STABLE): State.STABLE,
+    (State.SOAKING, Event.FOUND_UNSTABLE): State.SOAKING,  # a person decides, or the plan says roll back
+    (State.SOAKING, Event.FOUND_INCONCLUSIVE): State.SOAKING,
+    (State.APPLYING, Event.ROLLBACK_STARTED): State.ROLLING_BACK,
+    (State.SOAKING, Event.ROLLBACK_STARTED): State.ROLLING_BACK,
+    (State.STABLE, Event.ROLLBACK_STARTED): State.ROLLING_BACK,
+    (State.STUCK, Event.ROLLBACK_STARTED): State.ROLLING_BACK,
+    (State.ROLLING_BACK, Event.ROLLBACK_FINISHED): State.ROLLED_BACK,
+    (State.ROLLING_BACK, Event.ROLLBACK_INCOMPLETE): State.STUCK,
+    (State.STABLE, Event.CHANGE_ACCEPTED): State.ACCEPTED,
+    (State.ACCEPTED, Event.CHANGE_ACCEPTED): State.ACCEPTED,
+    (State.ACCEPTED, Event.CHANGE_CLOSED): State.CLOSED,
+    (State.ROLLED_BACK, Event.CHANGE_CLOSED): State.CLOSED,
+    (State.REQUESTED, Event.CHANGE_CANCELLED): State.CANCELLED,
+    (State.PLANNED, Event.CHANGE_CANCELLED): State.CANCELLED,
+    (State.AUTHORIZED, Event.CHANGE_CANCELLED): State.CANCELLED,
+}
+
+
+class Work(StrEnum):
+    """What `apply` finds to do in a state."""
+
+    START = "start"
+    GO_ON = "go on"
+    GO_BACK = "go back"
+    NOTHING = "nothing"
+
+
+WORK_LEFT: Mapping[State, Work] = {
+    State.PLANNED: Work.START,
+    State.AUTHORIZED: Work.START,
+    State.APPLYING: Work.GO_ON,
+    State.ROLLING_BACK: Work.GO_BACK,
+    State.STUCK: Work.GO_BACK,
+}
+
+MOVES = frozenset(event for _, event in TRANSITIONS)
+ENDS = frozenset({State.CLOSED, State.CANCELLED})
+
+
+def advance(state: State, event: Event) -> State:
+    """The state after `event`. A fact that moves nothing leaves the state; a move that has no row is Refused."""
+    if event not in MOVES:
+        return state
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise Refused("change-not-in-state", state=state, event=event, legal=", ".join(legal(state))) from None
+
+
+def work_left(state: State) -> Work:
+    """What `apply` has to do; after the last wave, and before there is a plan, that is nothing."""
+    return WORK_LEFT.get(state, Work.NOTHING)
+
+
+def may(state: State, event: Event) -> bool:
+    return (state, event) in TRANSITIONS
+
+
+def legal(state: State) -> tuple[Event, ...]:
+    """The moves that are possible now, in the order of the table."""
+    return tuple(event for from_state, event in TRANSITIONS if from_state is state)
+
+
+def as_markdown() -> str:
+    """The table as docs/lifecycle.md shows it."""
+    rows = [f"| {state} | {event} | {after} |" for (state, event), after in TRANSITIONS.items()]
+    diagram = [
+        f"    {_node(state)} --> {_node(after)} : {event}"
+        for (state, event), after in TRANSITIONS.items()
+        if state is not after
+    ]
+    facts = ", ".join(f"*{event}*" for event in Event if event not in MOVES)
+    return "\n".join(
+        [
+            "# The life of a change / 变更的生命周期",
+            "",
+            "Printed from `upgrader/domain/lifecycle.py` by `make docs`; a test prints it again and compares.",
+            "由 `upgrader/domain/lifecycle.py` 生成（`make docs`），测试会重新生成并比对，请勿手工修改。",
+            "",
+            "```mermaid",
+            "stateDiagram-v2",
+            *diagram,
+            "```",
+            "",
+            "| state 状态 | event 事件 | state after 之后的状态 |",
+            "|---|---|---|",
+            *rows,
+            "",
+            f"Facts that move nothing / 不改变状态的事实: {facts}.",
+            "",
+        ]
+    )
+
+
+def _node(state: State) -> str:
+    return state.replace("-", "_")
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")

@@ -1,0 +1,276 @@
+"""The plan: everything that will run, with no choice left. `plan.json` is the file that people sign.
+
+`make_plan` decides from values alone, so the same inputs give the same bytes on any machine, and the gate can make the
+plan again from the approved commit and compare.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from upgrader.domain import canonical, plain
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import PreflightFailed, Refused
+from upgrader.domain.names import ChangeId, HostName, PersonId, SiteId, SystemId, Version
+from upgrader.domain.probe import Probe
+from upgrader.domain.release import Build, ConfigFile, Health, Release, Service, Strategy, Thresholds
+from upgrader.domain.request import Kind, Request, WhenUnstable
+
+FORMAT = "upgrader.plan/1"
+LARGEST_PLAN = 64 * 1024 * 1024
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedHost:
+    """A host as it stood when the plan was made.
+
+    `installed` is empty where nothing is, and `unknown` where the host did not answer.
+    """
+
+    name: HostName
+    address: str
+    port: int
+    user: str
+    host_key: str
+    installed: str
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Hosts that are upgraded together."""
+
+    number: int
+    name: str
+    hosts: tuple[HostName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that the signers should see; its text is found by `code`."""
+
+    code: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The programs that will do the work."""
+
+    upgrader: str
+    ansible_core: str
+    python: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWindow:
+    opens: datetime
+    closes: datetime
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSoak:
+    seconds: int
+    interval_seconds: int
+    when_unstable: WhenUnstable
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRelease:
+    """The release as the plan binds it: the manifest's digest, every build, and what the vendor signed."""
+
+    system: SystemId
+    version: Version
+    vendor: PersonId
+    strategy: Strategy
+    manifest: Digest
+    checksums: Digest
+    signature: Digest
+    follows: tuple[str, ...]
+    builds: tuple[Build, ...]
+    service: Service
+    health: Health
+    config: tuple[ConfigFile, ...]
+    keep: int
+    downtime_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Playbooks:
+    """What runs on a wave, and what takes it back. `tree` covers every file that Ansible will read."""
+
+    upgrade: str
+    rollback: str
+    verify: str
+    tree: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    format: str
+    site: SiteId
+    repository: str
+    change: ChangeId
+    revision: int
+    kind: Kind
+    requester: PersonId
+    reason: str
+    request: Digest
+    release: PlannedRelease
+    tests: tuple[Digest, ...]
+    playbooks: Playbooks
+    hosts: tuple[PlannedHost, ...]
+    waves: tuple[Wave, ...]
+    thresholds: Thresholds
+    probes: tuple[Probe, ...]
+    wave_timeout_seconds: int
+    confirm_seconds: int
+    soak: PlannedSoak
+    window: PlannedWindow
+    versions: Versions
+    notes: tuple[Note, ...]
+    runs: int
+
+    def to_bytes(self) -> bytes:
+        return canonical.serialise(plain.to_plain(self))
+
+    @property
+    def digest(self) -> Digest:
+        return Digest.of(self.to_bytes())
+
+    @property
+    def release_name(self) -> str:
+        return f"{self.release.system} {self.release.version}"
+
+    def host(self, name: str) -> PlannedHost:
+        return next(host for host in self.hosts if host.name == name)
+
+
+def read_plan(content: bytes, name: str = "plan.json") -> Plan:
+    """Read plan.json. Raises Refused when the bytes are not the canonical form of a plan."""
+    value = canonical.parse(content, name=name, largest=LARGEST_PLAN)
+    try:
+        plan = plain.from_plain(Plan, value)
+    except (ValueError, TypeError) as error:
+        raise Refused("plan-malformed", file=name, found=str(error)[:200]) from error
+    if plan.format != FORMAT or plan.to_bytes() != content:
+        raise Refused("plan-malformed", file=name, found=plan.format)
+    return plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Materials:
+    """All that a plan is made of: the approved tree's files as values, and what was seen on the hosts."""
+
+    site: SiteId
+    repository: str
+    revision: int
+    request: Request
+    request_digest: Digest
+    release: Release
+    manifest: Digest
+    checksums: Digest
+    signature: Digest
+    tests: tuple[Digest, ...]
+    tree: Digest
+    hosts: Sequence[PlannedHost]
+    versions: Versions
+
+
+def make_plan(materials: Materials) -> Plan:
+    """Decide everything. Raises PreflightFailed when a host may not get this release, Refused when there is no host."""
+    request, release = materials.request, materials.release
+    hosts = tuple(sorted(materials.hosts, key=lambda host: host.name))
+    if not hosts:
+        raise Refused("plan-no-hosts", hosts=request.hosts)
+    if not release.builds or not release.probes:
+        raise Refused("release-empty", release=release.name)
+    _check_predecessors(hosts, release)
+    return Plan(
+        format=FORMAT,
+        site=materials.site,
+        repository=materials.repository,
+        change=request.change,
+        revision=materials.revision,
+        kind=request.kind,
+        requester=request.requester,
+        reason=request.reason,
+        request=materials.request_digest,
+        release=_planned_release(materials),
+        tests=tuple(sorted(materials.tests)),
+        playbooks=Playbooks("playbooks/upgrade.yml", "playbooks/rollback.yml", "playbooks/verify.yml", materials.tree),
+        hosts=hosts,
+        waves=split_into_waves([host.name for host in hosts], canaries=request.waves.canaries, size=request.waves.size),
+        thresholds=release.thresholds,
+        probes=release.probes,
+        wave_timeout_seconds=900,
+        confirm_seconds=120,
+        soak=PlannedSoak(
+            int(request.soak.duration.total_seconds()),
+            int(request.soak.interval.total_seconds()),
+            request.soak.when_unstable,
+        ),
+        window=PlannedWindow(request.window.opens, request.window.closes, request.window.zone),
+        versions=materials.versions,
+        notes=tuple(_notes(hosts, release)),
+        runs=1,
+    )
+
+
+def split_into_waves(hosts: Sequence[HostName], *, canaries: int, size: int) -> tuple[Wave, ...]:
+    """Put `canaries` hosts alone into wave 0, then the rest in waves of `size`."""
+    groups = [hosts[:canaries]]
+    rest = hosts[canaries:]
+    groups += [rest[start : start + size] for start in range(0, len(rest), size)]
+    filled = [tuple(group) for group in groups if group]
+    return tuple(
+        Wave(number, "canary" if number == 0 and canaries else f"wave-{number}", group)
+        for number, group in enumerate(filled)
+    )
+
+
+def _check_predecessors(hosts: Iterable[PlannedHost], release: Release) -> None:
+    wrong = [
+        host
+        for host in hosts
+        if host.installed not in (release.version, UNKNOWN) and not release.may_follow(host.installed)
+    ]
+    if wrong:
+        raise PreflightFailed(
+            "release-may-not-follow",
+            release=release.name,
+            follows=", ".join(pattern or "(nothing)" for pattern in release.follows),
+            found=", ".join(f"{host.name} {host.installed or '(nothing)'}" for host in wrong[:5]),
+            count=len(wrong),
+        )
+
+
+def _planned_release(materials: Materials) -> PlannedRelease:
+    release = materials.release
+    return PlannedRelease(
+        system=release.system,
+        version=release.version,
+        vendor=release.vendor,
+        strategy=release.strategy,
+        manifest=materials.manifest,
+        checksums=materials.checksums,
+        signature=materials.signature,
+        follows=release.follows,
+        builds=release.builds,
+        service=release.service,
+        health=release.health,
+        config=release.config,
+        keep=release.keep,
+        downtime_seconds=release.downtime_seconds,
+    )
+
+
+def _notes(hosts: Sequence[PlannedHost], release: Release) -> Iterable[Note]:
+    if not any(probe.login for probe in release.probes):
+        yield Note("no-login-probe", {"release": release.name})
+    if silent := [host.name for host in hosts if host.installed == UNKNOWN]:
+        yield Note("hosts-silent", {"count": str(len(silent)), "hosts": ", ".join(silent[:10])})
+    if done := [host.name for host in hosts if host.installed == release.version]:
+        yield Note("hosts-done", {"count": str(len(done)), "version": release.version})

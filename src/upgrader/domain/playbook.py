@@ -1,0 +1,60 @@
+"""One playbook on some hosts, and what each host ended as: all that Ansible is told, and all that is believed of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class HostOutcome(StrEnum):
+    """What one host ended as. Silence is `not-run`, never well."""
+
+    UPGRADED = "upgraded"
+    UNCHANGED = "unchanged"
+    ROLLED_BACK = "rolled-back"
+    FAILED = "failed"  # changed, not restored; or the host gave no proof
+    UNREACHABLE = "unreachable"
+    OFFLINE = "offline"  # pending: switched off before anything was done to it
+    NOT_RUN = "not-run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybookRun:
+    """All that Ansible is told. If it is not here, the playbook does not get it.
+
+    `playbook` is relative to `tree`, the absolute path of the exported tree. `hosts` is never empty.
+    """
+
+    playbook: str
+    tree: str
+    hosts: tuple[str, ...]
+    upgrade: Mapping[str, Any]
+    forks: int
+    timeout_seconds: int
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostReport:
+    """What one host said of itself, read back from it. `downtime_ms` is how long its service was away."""
+
+    host: str
+    outcome: HostOutcome
+    from_version: str = ""
+    to_version: str = ""
+    current: str = ""
+    step: str = ""
+    detail: str = ""
+    downtime_ms: int = 0
+    bytes_sent: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybookResult:
+    """One report for every host of the run, never fewer. `output` is where Ansible's own words are kept."""
+
+    reports: tuple[HostReport, ...]
+    return_code: int
+    status: str
+    output: str

@@ -1,0 +1,175 @@
+"""Records: what one person says of one exact thing, as canonical JSON beside one detached signature.
+
+All values are strings. A record repeats what a reader needs (release, hosts, window, downtime); the gate computes these
+again from the plan and refuses a difference, so nobody signs a sentence that the plan does not say.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from upgrader.domain import canonical, plain
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import Refused
+from upgrader.domain.names import ChangeId, PersonId, RoleId, SiteId, SystemId, Version
+from upgrader.domain.plan import Plan
+
+LARGEST_RECORD = 64 * 1024
+
+
+class Namespace(StrEnum):
+    """One signature namespace per meaning (ssh-keygen(1), -n): a signature made for one never counts for another."""
+
+    RELEASE = "release@upgrader.v1"
+    TEST_RECORD = "test-record@upgrader.v1"
+    APPROVAL = "approval@upgrader.v1"
+    ACCEPTANCE = "acceptance@upgrader.v1"
+    TRUST_ROOT = "trust-root@upgrader.v1"
+    EVIDENCE = "evidence@upgrader.v1"
+
+
+class Decision(StrEnum):
+    APPROVE = "approve"
+    REJECT = "reject"
+    WITHDRAW = "withdraw"
+
+
+class Result(StrEnum):
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+class TestStage(StrEnum):
+    """Who tested: the vendor's own test department, or the on-site engineer at the hospital."""
+
+    __test__ = False  # not a test class, whatever its name looks like to pytest
+
+    VENDOR = "vendor-test"
+    SITE = "site-test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRecord:
+    """One person's decision on one plan."""
+
+    format: str
+    site: SiteId
+    repository: str
+    change: ChangeId
+    revision: str
+    plan: Digest
+    decision: Decision
+    person: PersonId
+    role: RoleId
+    issued: datetime
+    expires: datetime
+    nonce: str
+    reason: str
+    release: str
+    hosts: str
+    window: str
+    downtime: str
+
+    FORMAT = "upgrader.approval/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestRecord:
+    """The result of a test of one release, bound to the digest of its manifest."""
+
+    __test__ = False
+
+    format: str
+    site: SiteId
+    stage: TestStage
+    system: SystemId
+    version: Version
+    release: Digest
+    result: Result
+    cases: str
+    person: PersonId
+    role: RoleId
+    issued: datetime
+    nonce: str
+    reason: str
+
+    FORMAT = "upgrader.test-record/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptanceRecord:
+    """The hospital's word that the result is accepted. `journal` is the head of the journal that they were shown."""
+
+    format: str
+    site: SiteId
+    repository: str
+    change: ChangeId
+    plan: Digest
+    journal: Digest
+    result: str
+    person: PersonId
+    role: RoleId
+    issued: datetime
+    nonce: str
+    reason: str
+
+    FORMAT = "upgrader.acceptance/1"
+
+
+Record = ApprovalRecord | TestRecord | AcceptanceRecord
+R = TypeVar("R", ApprovalRecord, TestRecord, AcceptanceRecord)
+
+NAMESPACES = {
+    ApprovalRecord: Namespace.APPROVAL,
+    TestRecord: Namespace.TEST_RECORD,
+    AcceptanceRecord: Namespace.ACCEPTANCE,
+}
+
+
+def write_record(record: Record) -> bytes:
+    return canonical.serialise(plain.to_plain(record))
+
+
+def read_record(kind: type[R], content: bytes, name: str) -> R:
+    """Read a record of one kind. Raises Refused: not canonical, too large, or not of this kind."""
+    value = canonical.parse(content, name=name, largest=LARGEST_RECORD)
+    try:
+        record = plain.from_plain(kind, value)
+    except (ValueError, TypeError) as error:
+        raise Refused("record-malformed", file=name, found=str(error)[:200]) from error
+    if record.format != kind.FORMAT or write_record(record) != content:
+        raise Refused("record-malformed", file=name, found=record.format)
+    return record
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """The readable facts that every approval repeats."""
+
+    release: str
+    hosts: str
+    window: str
+    downtime: str
+
+
+def plan_facts(plan: Plan) -> PlanFacts:
+    opens, closes = plain.to_plain(plan.window.opens), plain.to_plain(plan.window.closes)
+    return PlanFacts(
+        release=plan.release_name,
+        hosts=str(len(plan.hosts)),
+        window=f"{opens}/{closes}",
+        downtime=f"{plan.release.downtime_seconds}s",
+    )
+
+
+def record_name(record: Record) -> str:
+    """The file name under which a record is kept: who, as what, and which of their records."""
+    match record:
+        case ApprovalRecord():
+            first: str = record.decision
+        case TestRecord():
+            first = record.stage
+        case AcceptanceRecord():
+            first = "accept"
+    return f"{first}_{record.person}_{record.role}_{record.nonce[:8]}.json"

@@ -1,0 +1,64 @@
+"""A request: one change asked for, by whom, for which hosts, when and why."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from upgrader.domain.names import ChangeId, PersonId, SystemId, Version
+
+
+class Kind(StrEnum):
+    """The kind of a change; the trust file holds one rule for each kind that the hospital allows."""
+
+    NORMAL = "normal"
+    STANDARD = "standard"
+    EMERGENCY = "emergency"
+    DATA_FIX = "data-fix"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeWindow:
+    """When the change may run: from `opens` up to, and without, `closes`; in UTC. `zone` is for people (IANA name)."""
+
+    opens: datetime
+    closes: datetime
+    zone: str
+
+    def is_open(self, now: datetime) -> bool:
+        return self.opens <= now < self.closes
+
+
+@dataclass(frozen=True, slots=True)
+class WaveSizes:
+    canaries: int
+    size: int
+
+
+class WhenUnstable(StrEnum):
+    """What follows when the soak finds the system unstable."""
+
+    HOLD = "hold"
+    ROLL_BACK = "roll-back"
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """How long the system is watched after the last wave, how often, and what follows when it is unstable."""
+
+    duration: timedelta
+    interval: timedelta
+    when_unstable: WhenUnstable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    change: ChangeId
+    kind: Kind
+    system: SystemId
+    version: Version
+    reason: str
+    requester: PersonId
+    hosts: str
+    window: ChangeWindow
+    waves: WaveSizes
+    soak: Soak

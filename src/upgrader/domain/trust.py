@@ -1,0 +1,209 @@
+"""Whom the hospital trusts: people, roles, keys, vendors and the rules by kind of change.
+
+A trust file stands outside the repository that it governs, as a chain of versions (the root rule of The Update
+Framework, TUF specification 5.3). Here is what one version says, and whether it may be used at all.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from upgrader.domain import canonical, plain
+from upgrader.domain.errors import Refused
+from upgrader.domain.names import PersonId, RoleId, SiteId
+from upgrader.domain.record import TestStage
+from upgrader.domain.request import Kind
+
+FORMAT = "upgrader.trust/1"
+LARGEST_TRUST = 4 * 1024 * 1024
+
+
+class Organisation(StrEnum):
+    HOSPITAL = "hospital"
+    VENDOR = "vendor"
+    MAINTENANCE = "maintenance"  # the on-site engineers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """An OpenSSH public key and the time in which it counts. `revoked` ends it at once and for ever."""
+
+    public: str
+    valid_from: datetime
+    valid_until: datetime
+    revoked: datetime | None = None
+
+    def is_valid(self, at: datetime) -> bool:
+        return self.valid_from <= at < self.valid_until and (self.revoked is None or at < self.revoked)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    id: PersonId
+    name: Mapping[str, str]
+    organisation: Organisation
+    active: bool
+    roles: tuple[RoleId, ...]
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendor:
+    """A vendor's release keys, and the systems for which they count."""
+
+    id: PersonId
+    name: Mapping[str, str]
+    systems: tuple[str, ...]
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """So many different people in one role."""
+
+    role: RoleId
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What one kind of change needs: approvals, at least so many people in all, tests passed, and acceptance."""
+
+    approvals: tuple[Row, ...]
+    people: int
+    tests: tuple[TestStage, ...]
+    acceptance: tuple[Row, ...]
+    approval_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """The repository that is governed: where the gate fetches from, and the one protected branch."""
+
+    id: str
+    url: str
+    branch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The keys that sign the trust file itself, and how many of them must."""
+
+    threshold: int
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    format: str
+    site: SiteId
+    version: int
+    repository: Repository
+    issued: datetime
+    expires: datetime
+    root: Root
+    roles: Mapping[str, Organisation]
+    people: tuple[Person, ...]
+    vendors: tuple[Vendor, ...]
+    rules: Mapping[str, Rule]
+
+    def to_bytes(self) -> bytes:
+        return canonical.serialise(plain.to_plain(self))
+
+    def person(self, id: str) -> Person | None:
+        return next((person for person in self.people if person.id == id), None)
+
+    def vendor(self, id: str) -> Vendor | None:
+        return next((vendor for vendor in self.vendors if vendor.id == id), None)
+
+    def rule(self, kind: Kind) -> Rule:
+        """The rule for a kind of change. Raises Refused: a kind without a rule is not allowed at this hospital."""
+        if kind not in self.rules:
+            raise Refused("kind-without-rule", kind=kind, allowed=", ".join(sorted(self.rules)))
+        return self.rules[kind]
+
+
+def read_trust(content: bytes, name: str) -> Trust:
+    """Read one trust file and check what it says. Raises Refused for a file that could never protect anything."""
+    value = canonical.parse(content, name=name, largest=LARGEST_TRUST)
+    try:
+        trust = plain.from_plain(Trust, value)
+    except (ValueError, TypeError) as error:
+        raise Refused("trust-malformed", file=name, found=str(error)[:200]) from error
+    if trust.format != FORMAT or trust.to_bytes() != content:
+        raise Refused("trust-malformed", file=name, found=trust.format)
+    if faults := weaknesses(trust):
+        raise Refused("trust-weak", file=name, found="; ".join(faults))
+    return trust
+
+
+def weaknesses(trust: Trust) -> list[str]:
+    """Why these rules would not protect the hospital; empty when they do. Empty never means yes."""
+    faults = []
+    if not 1 <= trust.root.threshold <= len(set(trust.root.keys)):
+        faults.append("root: the threshold must be at least 1 and not above the number of root keys")
+    if not trust.rules:
+        faults.append("rules: there is no rule, so nothing could ever be approved")
+    if len({person.id for person in trust.people}) != len(trust.people):
+        faults.append("people: an id stands twice")
+    faults += [f for person in trust.people for f in _weak_person(person, trust)]
+    faults += [f for kind, rule in trust.rules.items() for f in _weak_rule(kind, rule, trust)]
+    return faults
+
+
+def _weak_person(person: Person, trust: Trust) -> Iterable[str]:
+    for role in person.roles:
+        if role not in trust.roles:
+            yield f"people: {person.id} holds the role {role}, which is not in roles"
+        elif trust.roles[role] is not person.organisation:
+            yield f"people: {person.id} ({person.organisation}) may not hold the {trust.roles[role]} role {role}"
+
+
+def _weak_rule(kind: str, rule: Rule, trust: Trust) -> Iterable[str]:
+    if kind not in set(Kind):
+        yield f"rules: {kind} is not a kind of change"
+    for part, rows in (("approvals", rule.approvals), ("acceptance", rule.acceptance)):
+        if not rows:
+            yield f"rules.{kind}.{part}: empty; an empty rule approves nothing"
+        if any(row.count < 1 for row in rows):
+            yield f"rules.{kind}.{part}: a count below 1"
+        if unknown := [row.role for row in rows if row.role not in trust.roles]:
+            yield f"rules.{kind}.{part}: unknown role {unknown[0]}"
+        active = [person for person in trust.people if person.active and person.keys]
+        if not _can_fill(rows, active):
+            yield f"rules.{kind}.{part}: not enough active people with keys to fill every row"
+    if not any(trust.roles.get(row.role) is Organisation.HOSPITAL for row in rule.approvals):
+        yield f"rules.{kind}.approvals: no hospital role; nothing may change without the hospital's signature"
+    if rule.people < sum(row.count for row in rule.approvals):
+        yield f"rules.{kind}.people: below the sum of the rows, so one person could meet two rows alone"
+    if rule.approval_hours < 1:
+        yield f"rules.{kind}.approval_hours: must be at least 1"
+
+
+def _can_fill(rows: Iterable[Row], people: Iterable[Person]) -> bool:
+    holders = {person.id: frozenset(person.roles) for person in people}
+    return not unfilled(rows, holders)
+
+
+def unfilled(rows: Iterable[Row], holders: Mapping[PersonId, frozenset[RoleId]]) -> tuple[Row, ...]:
+    """Match people to rows so that nobody fills two places, and give what stays empty.
+
+    A maximum bipartite matching by augmenting paths (Kuhn 1955): whoever can only fill one row gets it.
+    """
+    places = [row.role for row in rows for _ in range(row.count)]
+    taken: dict[int, PersonId] = {}
+
+    def place(person: PersonId, tried: set[int]) -> bool:
+        for number, role in enumerate(places):
+            if role in holders[person] and number not in tried:
+                tried.add(number)
+                if number not in taken or place(taken[number], tried):
+                    taken[number] = person
+                    return True
+        return False
+
+    for person in sorted(holders):
+        place(person, set())
+    empty = [role for number, role in enumerate(places) if number not in taken]
+    return tuple(Row(role, empty.count(role)) for role in dict.fromkeys(empty))

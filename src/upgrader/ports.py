@@ -1,0 +1,224 @@
+"""What the verbs need from the world, as small Protocols in our words. The adapters are their real forms."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import UpgraderError
+from upgrader.domain.evidence import Statement
+from upgrader.domain.journal import Entry, History
+from upgrader.domain.lifecycle import Event
+from upgrader.domain.playbook import HostReport, PlaybookResult, PlaybookRun
+from upgrader.domain.probe import Probe
+from upgrader.domain.record import Namespace
+from upgrader.domain.release import Build, Release
+from upgrader.domain.request import Request
+from upgrader.domain.trust import Key, Trust
+from upgrader.domain.verdict import Measurement
+
+Clock = Callable[[], datetime]
+Progress = Callable[[str, Mapping[str, object]], None]  # a text key and its fields
+
+
+class Blob(Protocol):
+    """One file of a commit, re-hashed when it was read."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def content(self) -> bytes: ...
+
+
+class Snapshot(Protocol):
+    """One commit of the protected branch."""
+
+    @property
+    def commit(self) -> str: ...
+    def files(self, *prefixes: str) -> Sequence[Blob]: ...
+    def read(self, path: str) -> bytes | None: ...
+
+
+class Mirror(Protocol):
+    """The gate's own copy of the protected branch."""
+
+    def refresh(self) -> Snapshot: ...
+    def at(self, commit: str) -> Snapshot: ...
+    def removed_records(self, commit: str, folder: str) -> Sequence[str]: ...
+    def export(self, snapshot: Any, prefixes: Iterable[str], target: Path) -> Digest: ...
+
+
+class Clone(Protocol):
+    """A person's own checkout, for their convenience; no decision is read from it."""
+
+    @property
+    def root(self) -> Path: ...
+    def pull(self) -> str: ...
+    def commit(self, paths: Iterable[Path], message: str) -> str: ...
+    def push(self) -> None: ...
+
+
+class Signatures(Protocol):
+    def sign(self, content: bytes, namespace: Namespace, key: Path) -> bytes: ...
+    def verify(
+        self,
+        content: bytes,
+        signature: bytes,
+        *,
+        namespace: Namespace,
+        principal: str,
+        keys: Iterable[Key],
+        at: datetime,
+        file: str,
+    ) -> str: ...
+    def public_key(self, key: Path) -> str: ...
+    def fingerprint(self, public: str) -> str: ...
+
+
+class TrustStore(Protocol):
+    def load(self) -> Trust: ...
+    def check_current(self, trust: Trust, now: datetime) -> None: ...
+    def files(self) -> Sequence[Path]: ...
+    def fingerprint(self) -> Digest: ...
+    def install(self, trust: Trust, signatures: Sequence[bytes]) -> None: ...
+
+
+class Builds(Protocol):
+    def put(self, path: Path) -> Digest: ...
+    def open_verified(self, digest: Digest, size: int) -> Path: ...
+
+
+class Bundle(Protocol):
+    """An evidence bundle that was read: its statement, the seal over it, and its files by name."""
+
+    @property
+    def statement(self) -> Statement: ...
+    @property
+    def statement_bytes(self) -> bytes: ...
+    @property
+    def signature(self) -> bytes: ...
+    @property
+    def files(self) -> Mapping[str, bytes]: ...
+
+
+class Bundles(Protocol):
+    def write_bundle(
+        self,
+        path: Path,
+        files: Mapping[str, bytes],
+        statement: bytes,
+        signature: bytes,
+        *,
+        secrets: Iterable[str],
+    ) -> Digest: ...
+    def check_bundle(self, path: Path, check_seal: Callable[[Any], object]) -> Bundle: ...
+
+
+class Journal(Protocol):
+    def history(self) -> History: ...
+    def write(self, event: Event, data: Mapping[str, Any], *, at: datetime, actor: str) -> Entry: ...
+
+
+class Locks(Protocol):
+    def hold(
+        self, names: Iterable[str], *, purpose: str, holder: str, now: datetime
+    ) -> AbstractContextManager[None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The files that Ansible may read, exported from one commit, read-only. `digest` covers modes, names and bytes."""
+
+    path: Path
+    digest: Digest
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.path / "inventory" / "known_hosts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryHost:
+    """A host as the inventory describes it. `parameters` are the site's own values for it."""
+
+    name: str
+    address: str
+    port: int
+    user: str
+    host_key: str
+    root: str
+    parameters: Mapping[str, str]
+
+
+class Inventory(Protocol):
+    def resolve(self, tree: Path, pattern: str) -> Sequence[InventoryHost]: ...
+
+
+class Fleet(Protocol):
+    def run(self, run: PlaybookRun, on_report: Callable[[HostReport], None]) -> PlaybookResult: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbedHost:
+    """A host to be asked, and the facts that fill in the texts of the probes."""
+
+    name: str
+    address: str
+    port: int
+    user: str
+    facts: Mapping[str, str]
+
+
+class Prober(Protocol):
+    def measure_all(self, probes: Sequence[Probe], hosts: Sequence[ProbedHost]) -> Iterator[Measurement]: ...
+    def close(self) -> None: ...
+
+
+class Documents(Protocol):
+    """What people write, read strictly."""
+
+    def read_release(self, content: bytes, file: str) -> Release: ...
+    def read_request(self, content: bytes, file: str) -> Request: ...
+    def write_request(self, request: Request) -> str: ...
+    def read_policy(self, content: bytes, file: str, *, version: int, issued: datetime) -> Trust: ...
+
+
+class Drop(Protocol):
+    """A vendor's drop that was found whole: manifest, checksums, signature and exactly the files they name."""
+
+    @property
+    def release(self) -> Release: ...
+    @property
+    def manifest(self) -> bytes: ...
+    @property
+    def checksums(self) -> bytes: ...
+    @property
+    def signature(self) -> bytes: ...
+    @property
+    def files(self) -> Sequence[tuple[Build, Path]]: ...
+
+
+class ReadTrust(Protocol):
+    """Reads the trust chain that lies in a bundle's files: its newest version, and its first roots' fingerprint."""
+
+    def __call__(self, files: Mapping[str, bytes]) -> tuple[Trust, Digest]: ...
+
+
+class Programs(Protocol):
+    """The programs of the controller, and its state folder."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+    def version(self, name: str) -> str: ...
+    def check_state(self, folder: Path) -> Path: ...
+
+
+class HostCheck(Protocol):
+    """Asks hosts for their SSH host key, all at once: each host's name, and the error when it is not the pinned one."""
+
+    def __call__(self, hosts: Sequence[InventoryHost], parallel: int) -> Iterator[tuple[str, UpgraderError | None]]: ...
