@@ -66,7 +66,7 @@ def _read(kind: Any, value: Any, place: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         (inner,) = (arm for arm in get_args(kind) if arm is not type(None))
         return _read(inner, value, place)
-    if is_dataclass(kind):
+    if is_dataclass(kind) and kind is not Digest:
         return _read_dataclass(kind, _need(dict, value, place), place)
     return _read_scalar(kind, value, place)
 

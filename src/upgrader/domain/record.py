@@ -143,6 +143,31 @@ def read_record(kind: type[R], content: bytes, name: str) -> R:
     return record
 
 
+def kind_of_file(name: str) -> type[Record] | None:
+    """Which kind of record a file of this name holds; None for a file that is no record."""
+    first = name.rsplit("/", 1)[-1].split("_", 1)[0]
+    if not name.endswith(".json"):
+        return None
+    if first in set(Decision):
+        return ApprovalRecord
+    if first in set(TestStage):
+        return TestRecord
+    return AcceptanceRecord if first == "accept" else None
+
+
+def read_any_record(content: bytes, name: str) -> Record:
+    """Read a record of the kind that its file name says. Raises Refused, also for a name that is no record's."""
+    match kind_of_file(name):
+        case type() as kind if kind is ApprovalRecord:
+            return read_record(ApprovalRecord, content, name)
+        case type() as kind if kind is TestRecord:
+            return read_record(TestRecord, content, name)
+        case type() as kind if kind is AcceptanceRecord:
+            return read_record(AcceptanceRecord, content, name)
+        case _:
+            raise Refused("record-malformed", file=name, found="a name that no record has")
+
+
 @dataclass(frozen=True, slots=True)
 class PlanFacts:
     """The readable facts that every approval repeats."""

@@ -1,0 +1,287 @@
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One task that takes a system on one host from one version to another, or back.
+
+Everything on the host is done by one shell script, `plugins/host/transaction.sh`. This plugin sends that script with
+its inputs over the connection which Ansible already has, streams the build when the script asks for it, and hands on
+the one line of facts that the script tells. A host that is already right costs one remote command and no build.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+
+FORMAT = "upgrader.host/1"
+VARIABLE_FORMAT = "upgrader.upgrade/1"
+SCRIPT = Path(__file__).parent.parent / "host" / "transaction.sh"
+CALL = "#:call\n"
+# The script is read whole before any of it runs, so that a link cut on the way leaves nothing half done.
+COMMAND = 'upgrader_script=$(cat) && eval "$upgrader_script"'
+SHELL = "/bin/sh"
+
+VERBS = ("upgrade", "rollback", "preflight", "verify")
+UNKNOWN = "unknown"
+NO_BUILD = "0" * 64
+# What preflight fills in when it is asked before there is a plan: what is installed, and is the host able?
+QUESTION: Mapping[str, Any] = {
+    "build": {"file": "", "path": "", "sha256": NO_BUILD, "size": 0},
+    "health": {"command": "", "seconds": 1},
+    "config": (),
+    "keep": 1,
+    "confirm_seconds": 1,
+    "base": {},
+}
+
+WORD = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~_-]{0,127}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class InputRefused(Exception):
+    """What the task was given is not well formed. Nothing was sent to the host."""
+
+
+class HostSilent(Exception):
+    """The script did not tell its line of facts."""
+
+
+class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
+    _supports_check_mode = True
+    _supports_async = False
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self._sent = 0
+        self._begun = False
+        try:
+            order = parse_order(self._task.args, str((task_vars or {}).get("inventory_hostname", "")))
+            fact = self._carry_out(order)
+        except InputRefused as error:
+            fact = _told(outcome="failed", step="input", detail=str(error))
+        except HostSilent as error:
+            fact = _told(outcome="failed", step="talk", detail=str(error))
+        except AnsibleConnectionFailure as error:
+            if not self._begun:
+                raise  # never reached: Ansible says unreachable, and nothing was changed
+            fact = _told(outcome="unreachable", step="link", detail=_one_line(str(error)))
+            result["unreachable"] = True
+        result["upgrader"] = {**fact, "bytes_sent": self._sent}
+        result["changed"] = bool(fact["changed"]) or (self._task.check_mode and fact.get("would") == "upgraded")
+        if fact["outcome"] == "failed" or (fact["outcome"] == "rolled-back" and self._task.args["verb"] != "rollback"):
+            result["failed"] = True
+            result["msg"] = f"{fact['outcome']} at {fact['step']}: {fact['detail']}"
+        if self._task.diff and fact.get("from") != fact.get("to"):
+            result["diff"] = {"before": f"{fact.get('from', '')}\n", "after": f"{fact.get('to', '')}\n"}
+        return result
+
+    def _carry_out(self, order: Order) -> dict[str, Any]:
+        match order.verb, self._task.check_mode:
+            case "upgrade", False:
+                return self._upgrade(order)
+            case ("upgrade", True) | ("preflight", _):
+                return self._foresee(order)
+            case "rollback", False:
+                return self._ask("revert", order)
+            case _:
+                return self._verify(order)
+
+    def _upgrade(self, order: Order) -> dict[str, Any]:
+        """Ask, send the build if it is wanted, and confirm what went well."""
+        fact = self._ask("apply", order)
+        for last_try in (False, True):
+            if fact.get("need") != "build":
+                break
+            self._send_build(order, fact["upload"])
+            self._begun = True
+            fact = self._ask("apply", order, sent=last_try)
+        if fact["outcome"] == "upgraded":
+            self._begun = True
+            kept = self._ask("confirm", order)
+            fact = {**fact, **kept, "step": fact["step"]} if kept["outcome"] == "upgraded" else {**fact, **kept}
+        return fact
+
+    def _foresee(self, order: Order) -> dict[str, Any]:
+        """What an upgrade would do here. A host on which it cannot begin fails now."""
+        fact = self._ask("probe", order)
+        unable = fact["step"] in ("rights", "space", "tools")
+        if fact["would"] == "failed" and (order.knows_build or unable):
+            fact["outcome"] = "failed"
+        return fact
+
+    def _verify(self, order: Order) -> dict[str, Any]:
+        """Read back version, build, service and health; the first that is wrong fails."""
+        fact = self._ask("status", order)
+        said = fact["detail"]
+        if order.verb == "rollback":  # a dry run: nothing is expected, only told
+            return fact
+        if fact["current"] != order.inputs["version"]:
+            wrong = ("version", f"expected {order.inputs['version']}, found {fact['current'] or 'none'}")
+        elif fact["digest"] != order.inputs["sha256"]:
+            wrong = ("digest", f"expected sha256 {order.inputs['sha256']}, found {fact['digest'] or 'none'}")
+        elif not fact["running"]:
+            wrong = ("service", "the service does not run")
+        elif not fact["healthy"]:
+            wrong = ("health", said)
+        else:
+            return fact
+        return {**fact, "outcome": "failed", "step": wrong[0], "detail": wrong[1]}
+
+    def _send_build(self, order: Order, upload: str) -> None:
+        """Stream the build from its file. A transfer that broke leaves nothing on the host."""
+        try:
+            self._connection.put_file(str(order.build), upload)
+        except AnsibleConnectionFailure:
+            raise
+        except AnsibleError as error:
+            self._ask("stage", order, sent=True)
+            raise HostSilent(f"the build could not be sent: {_one_line(str(error))}") from error
+        self._sent += order.build.stat().st_size
+
+    def _ask(self, verb: str, order: Order, *, sent: bool = False) -> dict[str, Any]:
+        text = _script() + order.call(verb, sent=sent, user=self._login_name())
+        self._sent += len(text)
+        ended = self._low_level_execute_command(COMMAND, in_data=text, executable=SHELL)
+        for line in reversed(ended["stdout_lines"]):
+            if line.startswith(f'{{"format":"{FORMAT}"'):
+                return _plain(json.loads(line))
+        raise HostSilent(
+            f"exit code {ended['rc']}: {_one_line(ended['stderr'] or ended['stdout'] or 'it said nothing')}"
+        )
+
+    def _login_name(self) -> str:
+        """Who the build arrives as; the script gives that person the folder to put it in."""
+        return str(self._get_remote_user() or "") if self._connection.become else ""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One verb and its inputs, checked. Holding one means that every value is one line of plain text.
+
+    `knows_build` is false for the question before there is a plan: it names a system, and no build to go to.
+    """
+
+    verb: str
+    build: Path
+    knows_build: bool
+    inputs: Mapping[str, str]
+    pairs: tuple[tuple[str, str], ...]
+
+    def call(self, verb: str, *, sent: bool, user: str) -> str:
+        """The last lines of what is sent: the call, and its inputs. No line of them can end the here-document."""
+        values = (*self.inputs.items(), *self.pairs, ("sent", str(int(sent))), ("user", user), ("end", "inputs"))
+        lines = "".join(f"{name}={value}\n" for name, value in values)
+        return f"main {verb} <<'UPGRADER_INPUTS'\n{lines}UPGRADER_INPUTS\n"
+
+
+def parse_order(arguments: Mapping[str, Any], host: str) -> Order:
+    """From the arguments of the task, or InputRefused naming the first that is wrong."""
+    verb, upgrade = str(arguments.get("verb")), arguments.get("upgrade")
+    if verb not in VERBS:
+        raise InputRefused(f"unknown verb {verb}")
+    if not isinstance(upgrade, Mapping) or upgrade.get("format") != VARIABLE_FORMAT:
+        raise InputRefused(f"the variable upgrade is not of format {VARIABLE_FORMAT}")
+    if verb == "preflight":
+        upgrade = {**QUESTION, **upgrade}
+    try:
+        order = _order(verb, arguments, upgrade, host)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputRefused(f"the variable upgrade is not whole: {error!r}") from error
+    for name, value in (*order.inputs.items(), *order.pairs):
+        if CONTROL.search(value):
+            raise InputRefused(f"{name} holds a control character")
+    return order
+
+
+def _order(verb: str, arguments: Mapping[str, Any], upgrade: Mapping[str, Any], host: str) -> Order:
+    build = upgrade["build"]
+    path = Path(str(build["path"]))
+    if verb == "upgrade" and (not path.is_file() or path.stat().st_size != int(build["size"])):
+        raise InputRefused(f"the build {path} is not here, or is not {build['size']} bytes long")
+    return Order(
+        verb=verb,
+        build=path,
+        knows_build=build["sha256"] != NO_BUILD,
+        inputs={
+            "format": FORMAT,
+            "key": _matching(WORD, f"{upgrade['change']}.{str(upgrade['plan'])[:12]}"),
+            "file": str(build["file"]),
+            "sha256": _matching(SHA256, build["sha256"]),
+            "size": str(int(build["size"])),
+            "base": _base(verb, upgrade["base"], host),
+            "root": str(arguments.get("root", "/opt")),
+            "state": str(arguments.get("state", "/var/lib/upgrader")),
+            "manager": str(arguments.get("service_manager", "systemd")),
+            **_program(upgrade),
+        },
+        pairs=tuple(_pairs(upgrade, arguments.get("parameters") or {})),
+    )
+
+
+def _program(upgrade: Mapping[str, Any]) -> dict[str, str]:
+    service, health = upgrade["service"], upgrade["health"]
+    return {
+        "system": _matching(WORD, upgrade["system"]),
+        "version": _matching(WORD, upgrade["version"]),
+        "service": str(service.get("name", "")),
+        "unit": str(service.get("unit", "")),
+        "script": str(service.get("script", "")),
+        "settle_seconds": str(int(service["settle_seconds"])),
+        "start_seconds": str(int(service.get("start_seconds", 60))),
+        "health": str(health["command"]),
+        "health_seconds": str(int(health["seconds"])),
+        "keep": str(int(upgrade["keep"])),
+        "confirm_seconds": str(int(upgrade["confirm_seconds"])),
+    }
+
+
+def _base(verb: str, base: Mapping[str, Any], host: str) -> str:
+    """The version that must be installed; `*` where the plan could not know it: then what the release may follow."""
+    if verb == "upgrade" and host not in base:
+        raise InputRefused(f"the upgrade names no base version for {host}")
+    planned = str(base.get(host, UNKNOWN))
+    return "*" if planned == UNKNOWN else planned
+
+
+def _pairs(upgrade: Mapping[str, Any], parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for pattern in upgrade.get("follows", ()):
+        yield "follows", str(pattern)
+    for entry in upgrade["config"]:
+        yield "config.from", str(entry["from"])
+        yield "config.to", str(entry["to"])
+    for name, value in sorted(parameters.items()):
+        yield f"parameter.{_matching(PARAMETER, name)}", str(value)
+
+
+def _matching(pattern: re.Pattern[str], value: Any) -> str:
+    text = str(value)
+    if not pattern.fullmatch(text):
+        raise InputRefused(f"malformed: {text[:80]!r}")
+    return text
+
+
+def _script() -> str:
+    """The script up to the line that calls it."""
+    return SCRIPT.read_text(encoding="utf-8").partition(CALL)[0] + CALL
+
+
+def _told(*, outcome: str, step: str, detail: str) -> dict[str, Any]:
+    empty = {"format": FORMAT, "from": "", "to": "", "current": "", "changed": False}
+    return {**empty, "outcome": outcome, "step": step, "detail": detail}
+
+
+def _plain(fact: dict[str, Any]) -> dict[str, Any]:
+    """Without the parts of the protocol that only this plugin needs, unless they are set."""
+    return {name: value for name, value in fact.items() if value != "" or name not in ("need", "would", "upload")}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:400]

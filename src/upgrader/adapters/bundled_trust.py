@@ -1,0 +1,21 @@
+"""The trust chain that lies in an evidence bundle, walked with the same rules as the one on the controller."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from upgrader.adapters.trust_files import TrustFiles
+from upgrader.domain.digest import Digest
+from upgrader.domain.trust import Trust
+
+FOLDER = "trust/"
+
+
+def read_bundled_trust(files: Mapping[str, bytes]) -> tuple[Trust, Digest]:
+    """The newest version in a bundle, and the fingerprint of its first root keys. Raises Refused where it does not hold."""
+    with tempfile.TemporaryDirectory(prefix="upgrader-audit-") as folder:
+        for name, content in files.items():
+            if name.startswith(FOLDER):
+                (Path(folder) / Path(name).name).write_bytes(content)
+        chain = TrustFiles(Path(folder))
+        return chain.load(), chain.fingerprint()

@@ -1,0 +1,378 @@
+"""policy.yml: whom the hospital trusts and what its rules ask for; compiled into a Trust, which is what people sign."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Protocol, TypeVar
+
+from upgrader.adapters.documents.fields import (
+    Bilingual,
+    Flag,
+    Instant,
+    PersonText,
+    PublicKey,
+    PublicKeys,
+    RoleText,
+    SiteText,
+    System,
+    VendorText,
+    matching,
+    one_of,
+    whole,
+)
+from upgrader.adapters.documents.models import (
+    Finding,
+    Model,
+    Step,
+    at_least_one,
+    no_two_alike,
+    problem_at,
+    reads,
+    repeated,
+    short_for,
+)
+from upgrader.adapters.documents.reading import Document, invalid, read_document
+from upgrader.adapters.documents.writing import quoted, scalar
+from upgrader.domain import plain
+from upgrader.domain.errors import Problem
+from upgrader.domain.names import RoleId, SiteId
+from upgrader.domain.record import TestStage
+from upgrader.domain.request import Kind
+from upgrader.domain.trust import (
+    FORMAT,
+    Key,
+    Organisation,
+    Person,
+    Repository,
+    Root,
+    Row,
+    Rule,
+    Trust,
+    Vendor,
+    unfilled,
+    weaknesses,
+)
+
+LONGEST_APPROVAL_HOURS = 14 * 24
+LETTERS = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+ADDRESS = r"(/|https?://|ssh://|file:///)[A-Za-z0-9._@:/~+-]+|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[A-Za-z0-9._/~+-]+"
+
+
+def read_policy(content: bytes, file: str, *, version: int, issued: datetime) -> Trust:
+    """Compile a policy.yml into version `version` of the trust file.
+
+    Raises BadInput `document-invalid` with everything that is wrong with it, rules that would protect nobody included.
+    """
+    document = read_document(_Policy, content, file)
+    trust = document.model.to_domain(version, issued)
+    problems = [*_never_valid(document, trust), *_weak(document, trust)]
+    if problems:
+        raise invalid(file, problems)
+    return trust
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyExample:
+    """What `upgrader init` knows of a site. `keys` holds public keys by person or vendor; who has none yet gets a gap
+    that `read_policy` refuses, so that nobody forgets to fill it.
+    """
+
+    site: SiteId
+    repository: Repository
+    expires: date
+    root_keys: Sequence[str]
+    keys: Mapping[str, str]
+
+
+def policy_example(example: PolicyExample) -> str:
+    """The text of a first policy.yml, with comments that say what to fill in."""
+    return TEMPLATE.format(
+        site=scalar(example.site),
+        id=scalar(example.repository.id),
+        url=quoted(example.repository.url),
+        branch=scalar(example.repository.branch),
+        expires=example.expires.isoformat(),
+        root="\n".join(f"    - {quoted(key)}" for key in example.root_keys) or f"    - {quoted(GAP)}",
+        **{
+            name.replace(".", "_").replace("-", "_"): quoted(example.keys.get(name, GAP))
+            for name in ("zhang.wei", "wang.fang", "chen.jing", "li.na", "zhao.lei", "lanxin-health")
+        },
+    )
+
+
+GAP = "ssh-ed25519 AAAA…"
+TEMPLATE = """\
+# Whom this hospital trusts, and what each kind of change needs / 本院信任的人员与各类变更的审批规则
+# After an edit: upgrader trust compile, then the holders of the root keys sign the new version.
+# 修改后须重新编译信任文件，并由根密钥持有人签名后生效。
+site: {site}
+
+# The repository that is governed; the gate reads this one branch only / 受管控的代码库，闸门只读取该分支
+repository: {{id: {id}, url: {url}, branch: {branch}}}
+expires: {expires} # renew before this day (UTC) / 到期日（UTC），请提前换发
+
+# The keys that sign this policy; keep them off this computer / 签署本文件的根密钥，请离线保管
+root:
+  threshold: 1
+  keys:
+{root}
+
+# role: organisation. A vendor's person never holds a hospital role / 角色: 所属单位；厂商人员不得担任医院角色
+roles:
+  information-department: hospital   # 信息科
+  department-head: hospital          # 信息科主任
+  owning-department: hospital        # 使用科室
+  on-site-engineer: maintenance      # 驻场运维工程师
+  vendor-test: vendor                # 公司测试部
+
+# A key is what ssh-keygen -t ed25519 wrote into the .pub file / 公钥即 ssh-keygen 生成的 .pub 文件内容
+people:
+  - id: zhang.wei
+    name: {{zh: 张伟, en: Zhang Wei}}
+    organisation: hospital
+    roles: [information-department]
+    keys: [{zhang_wei}]
+  - id: wang.fang
+    name: {{zh: 王芳, en: Wang Fang}}
+    organisation: hospital
+    roles: [department-head]
+    keys: [{wang_fang}]
+  - id: chen.jing
+    name: {{zh: 陈静, en: Chen Jing}}
+    organisation: hospital
+    roles: [owning-department]
+    keys: [{chen_jing}]
+  - id: li.na
+    name: {{zh: 李娜, en: Li Na}}
+    organisation: maintenance
+    roles: [on-site-engineer]
+    keys: [{li_na}]
+  - id: zhao.lei
+    name: {{zh: 赵磊, en: Zhao Lei}}
+    organisation: vendor
+    roles: [vendor-test]
+    keys: [{zhao_lei}]
+
+# A vendor's release key counts for its own systems only / 厂商发布密钥仅对所列系统有效
+vendors:
+  - id: lanxin-health
+    name: {{zh: 蓝信医疗, en: Lanxin Health}}
+    systems: [exam-scheduling]
+    keys: [{lanxin_health}]
+
+# A kind of change without a rule is not allowed / 未列出规则的变更类型一律不允许
+rules:
+  normal:
+    approvals:
+      - {{role: information-department, count: 1}}
+      - {{role: department-head, count: 1}}
+    people: 2                   # at least so many different people / 至少由几位不同人员签署
+    tests: [vendor-test, site-test]
+    acceptance:
+      - {{role: owning-department, count: 1}}
+    approval_hours: 336         # an approval lives so long at most / 审批签名的最长有效期（小时）
+"""
+
+
+K_co = TypeVar("K_co", covariant=True)
+
+
+class _Holder(Protocol[K_co]):
+    """A person or a vendor, as the file or as the trust file has them."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def keys(self) -> tuple[K_co, ...]: ...
+
+
+class _DatedKey(Model):
+    """A key with its own time. Written as a bare text, it counts from the policy's issue to its expiry."""
+
+    public: PublicKey
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
+    revoked: Instant | None = None
+
+    def to_domain(self, issued: datetime, expires: datetime) -> Key:
+        return Key(
+            public=self.public,
+            valid_from=self.valid_from or issued,
+            valid_until=self.valid_until or expires,
+            revoked=self.revoked,
+        )
+
+
+AnyKey = Annotated[_DatedKey, short_for("public")]
+
+
+class _Repository(Model):
+    id: Annotated[str, reads(matching(LETTERS, "renmin-hospital", str))]
+    url: Annotated[str, reads(matching(ADDRESS, "/srv/git/site.git", str))]
+    branch: Annotated[str, reads(matching(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}", "main", str))]
+
+
+class _Root(Model):
+    threshold: Annotated[int, reads(whole(1, 20))]
+    keys: PublicKeys
+
+    def findings(self) -> Iterator[Finding]:
+        if self.threshold > len(self.keys):
+            fields = {"expected": f"1…{len(self.keys)}", "found": self.threshold}
+            yield Finding(("threshold",), "wrong-value", fields)
+
+
+class _Person(Model):
+    id: PersonText
+    name: Bilingual
+    organisation: Annotated[Organisation, reads(one_of(Organisation))]
+    active: Flag = True
+    roles: Annotated[tuple[RoleText, ...], no_two_alike()]
+    keys: tuple[AnyKey, ...] = ()
+
+
+class _Vendor(Model):
+    id: VendorText
+    name: Bilingual
+    systems: Annotated[tuple[System, ...], at_least_one(), no_two_alike()]
+    keys: Annotated[tuple[AnyKey, ...], at_least_one()]
+
+
+class _Row(Model):
+    role: RoleText
+    count: Annotated[int, reads(whole(1, 100))]
+
+
+class _Rule(Model):
+    approvals: Annotated[tuple[_Row, ...], at_least_one()]
+    people: Annotated[int, reads(whole(1, 100))]
+    tests: Annotated[tuple[Annotated[TestStage, reads(one_of(TestStage))], ...], no_two_alike()]
+    acceptance: Annotated[tuple[_Row, ...], at_least_one()]
+    approval_hours: Annotated[int, reads(whole(1, LONGEST_APPROVAL_HOURS))]
+
+    def to_domain(self) -> Rule:
+        return Rule(
+            approvals=tuple(Row(row.role, row.count) for row in self.approvals),
+            people=self.people,
+            tests=self.tests,
+            acceptance=tuple(Row(row.role, row.count) for row in self.acceptance),
+            approval_hours=self.approval_hours,
+        )
+
+
+class _Policy(Model):
+    site: SiteText
+    repository: _Repository
+    expires: Instant
+    root: _Root
+    roles: dict[RoleText, Annotated[Organisation, reads(one_of(Organisation))]]
+    people: Annotated[tuple[_Person, ...], at_least_one()]
+    vendors: Annotated[tuple[_Vendor, ...], at_least_one()]
+    rules: Annotated[dict[Annotated[Kind, reads(one_of(Kind))], _Rule], at_least_one()]
+
+    def findings(self) -> Iterator[Finding]:
+        yield from repeated(("people", n, "id", person.id) for n, person in enumerate(self.people))
+        yield from repeated(("vendors", n, "id", vendor.id) for n, vendor in enumerate(self.vendors))
+        yield from self._keys_held_twice()
+        for n, person in enumerate(self.people):
+            for m, role in enumerate(person.roles):
+                yield from self._role_fault(("people", n, "roles", m), role, person.organisation)
+        for kind, rule in self.rules.items():
+            yield from self._rule_faults(kind, rule)
+
+    def _keys_held_twice(self) -> Iterator[Finding]:
+        """Two people with one key would be one person with two votes."""
+        holders: dict[str, str] = {}
+        for member, at, key in _held_keys(self.people, self.vendors):
+            if key.public in holders:
+                yield Finding(at, "key-held-twice", {"found": member, "first": holders[key.public]})
+            holders.setdefault(key.public, member)
+
+    def _role_fault(self, at: tuple[Step, ...], role: RoleId, organisation: Organisation | None) -> Iterator[Finding]:
+        if role not in self.roles:
+            yield Finding(at, "role-unknown", {"expected": " | ".join(self.roles), "found": role})
+        elif organisation is not None and self.roles[role] is not organisation:
+            fields = {"found": role, "expected": self.roles[role].value, "organisation": organisation.value}
+            yield Finding(at, "role-of-others", fields)
+
+    def _rule_faults(self, kind: Kind, rule: "_Rule") -> Iterator[Finding]:
+        at = ("rules", kind.value)
+        holders = {p.id: frozenset(p.roles) for p in self.people if p.active and p.keys}
+        unknown = False
+        for part, rows in (("approvals", rule.approvals), ("acceptance", rule.acceptance)):
+            for n, row in enumerate(rows):
+                for fault in self._role_fault((*at, part, n, "role"), row.role, None):
+                    unknown = True
+                    yield fault
+            if not unknown and (empty := unfilled((Row(r.role, r.count) for r in rows), holders)):
+                missing = ", ".join(f"{row.role} {row.count}" for row in empty)
+                yield Finding((*at, part), "rows-unfilled", {"found": missing})
+        if not unknown and Organisation.HOSPITAL not in {self.roles[r.role] for r in rule.approvals}:
+            yield Finding((*at, "approvals"), "hospital-not-asked", {})
+        needed = sum(row.count for row in rule.approvals)
+        if rule.people < needed:
+            yield Finding((*at, "people"), "wrong-value", {"expected": f"≥ {needed}", "found": rule.people})
+
+    def to_domain(self, version: int, issued: datetime) -> Trust:
+        def keys(dated: tuple[_DatedKey, ...]) -> tuple[Key, ...]:
+            return tuple(key.to_domain(issued, self.expires) for key in dated)
+
+        return Trust(
+            format=FORMAT,
+            site=self.site,
+            version=version,
+            repository=Repository(self.repository.id, self.repository.url, self.repository.branch),
+            issued=issued,
+            expires=self.expires,
+            root=Root(self.root.threshold, self.root.keys),
+            roles={str(role): organisation for role, organisation in self.roles.items()},
+            people=tuple(
+                Person(
+                    id=person.id,
+                    name=person.name.as_mapping(),
+                    organisation=person.organisation,
+                    active=person.active,
+                    roles=person.roles,
+                    keys=keys(person.keys),
+                )
+                for person in self.people
+            ),
+            vendors=tuple(
+                Vendor(
+                    id=vendor.id,
+                    name=vendor.name.as_mapping(),
+                    systems=vendor.systems,
+                    keys=keys(vendor.keys),
+                )
+                for vendor in self.vendors
+            ),
+            rules={kind.value: rule.to_domain() for kind, rule in self.rules.items()},
+        )
+
+
+def _never_valid(document: Document[_Policy], trust: Trust) -> Iterator[Problem]:
+    """Times that leave a key, or the whole policy, no moment to count in."""
+    if trust.expires <= trust.issued:
+        fields = {"expected": f"> {plain.to_plain(trust.issued)}", "found": plain.to_plain(trust.expires)}
+        yield problem_at(document.file, document.root, ("expires",), "wrong-value", fields)
+    for _, at, key in _held_keys(trust.people, trust.vendors):
+        if key.valid_from >= key.valid_until:
+            fields = {"valid_from": plain.to_plain(key.valid_from), "valid_until": plain.to_plain(key.valid_until)}
+            yield problem_at(document.file, document.root, at, "key-never-valid", fields)
+
+
+def _held_keys(
+    people: Iterable[_Holder[K_co]], vendors: Iterable[_Holder[K_co]]
+) -> Iterator[tuple[str, tuple[Step, ...], K_co]]:
+    """Every key: who holds it, and where it stands in the file."""
+    for part, members in (("people", people), ("vendors", vendors)):
+        for n, member in enumerate(members):
+            for m, key in enumerate(member.keys):
+                yield member.id, (part, n, "keys", m), key
+
+
+def _weak(document: Document[_Policy], trust: Trust) -> Iterator[Problem]:
+    """The last word is the domain's: what it calls weak is refused, whether or not it was told above in other words."""
+    for fault in weaknesses(trust):
+        path, _, _ = fault.partition(":")
+        yield problem_at(document.file, document.root, tuple(path.split(".")), "policy-weak", {"found": fault})

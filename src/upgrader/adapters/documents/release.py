@@ -1,0 +1,289 @@
+"""release.yml: what the vendor says of one release, and how it becomes a Release."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from upgrader.adapters.documents.fields import (
+    DAY,
+    Bilingual,
+    Day,
+    File,
+    Flag,
+    Inside,
+    InsideCommand,
+    Label,
+    Sha256,
+    System,
+    VendorText,
+    VersionText,
+    matching,
+    one_of,
+    seconds,
+    text,
+    whole,
+)
+from upgrader.adapters.documents.models import (
+    Finding,
+    Model,
+    at_least_one,
+    chosen_by,
+    no_two_alike,
+    reads,
+    repeated,
+    written_as,
+    wrong,
+)
+from upgrader.adapters.documents.reading import read_document
+from upgrader.adapters.documents.yaml_nodes import Text, describe
+from upgrader.domain.probe import Probe, ProbeKind
+from upgrader.domain.release import (
+    Build,
+    ConfigFile,
+    DataPromise,
+    Health,
+    Release,
+    Service,
+    Strategy,
+    Thresholds,
+)
+
+RESERVED = frozenset({"release.yml", "sha256sums", "sha256sums.sig"})
+SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
+FOLLOWS = re.compile(r"[0-9A-Za-z.+~_*?-]*[0-9A-Za-z][0-9A-Za-z.+~_*?-]*")
+PLACEHOLDER = re.compile(r"\{[a-z][a-z0-9_]*\}")
+LARGEST_BUILD = 64 * 1024**3
+
+
+def read_release(content: bytes, file: str) -> Release:
+    """Read a vendor's release.yml. Raises BadInput `document-invalid` with everything that is wrong with it."""
+    return read_document(_Release, content, file, template_marks_allowed=False).model.to_domain()
+
+
+def _predecessor(node: object) -> str:
+    """A version, a pattern of versions, or "" for a host that has nothing yet; never a pattern that fits everything."""
+    if isinstance(node, Text) and node == "" and node.written:
+        return ""
+    found = text(node)
+    if len(found) > 64 or not FOLLOWS.fullmatch(found):
+        raise wrong("wrong-form", expected='"3.1.9", "3.4.*", ""', found=describe(found))
+    return found
+
+
+def _with_placeholders(node: object) -> str:
+    """A text of a probe: whatever stands in braces is the name of a fact or of a site parameter."""
+    found = text(node)
+    if len(found) > 1000:
+        raise wrong("text-too-long", expected=1000, found=len(found))
+    if re.search(r"[{}]", PLACEHOLDER.sub("", found)):
+        raise wrong("placeholder-not-allowed", expected="{address}", found=describe(found))
+    return found
+
+
+def _url(node: object) -> str:
+    found = _with_placeholders(node)
+    if not re.fullmatch(r"https?://[A-Za-z0-9._:{}\[\]-]+(/[!-~]*)?", found):
+        raise wrong("wrong-form", expected="http://{address}:{port}/", found=describe(found))
+    return found
+
+
+def _port(node: object) -> str:
+    found = _with_placeholders(node)
+    return found if PLACEHOLDER.fullmatch(found) else str(whole(1, 65535)(node))
+
+
+def _header_name(node: object) -> str:
+    name: str = matching(r"[A-Za-z][A-Za-z0-9-]{0,60}", "Depth", str)(node)
+    if name.lower() in SECRET_HEADERS:
+        raise wrong("secret-not-allowed")
+    return name
+
+
+Probed = Annotated[str, reads(_with_placeholders)]
+Allowed = Annotated[int, reads(whole(0, 100_000))]
+
+
+class _Build(Model):
+    file: File
+    sha256: Sha256
+    size: Annotated[int, reads(whole(1, LARGEST_BUILD))]
+
+    def findings(self) -> Iterator[Finding]:
+        if self.file.lower() in RESERVED:
+            yield Finding(("file",), "name-reserved", {"found": self.file})
+
+    def to_domain(self) -> Build:
+        return Build(self.file, self.sha256, self.size)
+
+
+class _Service(Model):
+    name: Annotated[str, reads(matching(r"[a-z0-9][a-z0-9._-]{0,63}", "exam-scheduling", str))]
+    unit: Inside
+    script: Inside
+    settle: Annotated[int, reads(seconds(0, 600))]
+
+    def findings(self) -> Iterator[Finding]:
+        if not self.unit.endswith(".service"):
+            yield Finding(("unit",), "wrong-form", {"expected": f"etc/{self.name}.service", "found": self.unit})
+
+
+class _Health(Model):
+    command: InsideCommand
+    timeout: Annotated[int, reads(seconds(1, 600))]
+
+
+class _Config(Model):
+    source: Annotated[Inside, written_as("from")]
+    target: Annotated[Inside, written_as("to")]
+
+
+class _Thresholds(Model):
+    failed_in_wave: Allowed
+    failed_in_all: Allowed
+    unreachable_in_wave: Allowed
+
+    def findings(self) -> Iterator[Finding]:
+        if self.failed_in_all < self.failed_in_wave:
+            fields = {"expected": f"≥ {self.failed_in_wave}", "found": self.failed_in_all}
+            yield Finding(("failed_in_all",), "wrong-value", fields)
+
+
+class _Probe(Model):
+    name: Label
+    interval: Annotated[int, reads(seconds(1, 3600))]
+    count: Annotated[int, reads(whole(1, 1000))]
+    failures_allowed: Allowed
+    timeout: Annotated[int, reads(seconds(1, 300))]
+
+    def findings(self) -> Iterator[Finding]:
+        if self.failures_allowed >= self.count:
+            fields = {"expected": f"0…{self.count - 1}", "found": self.failures_allowed}
+            yield Finding(("failures_allowed",), "wrong-value", fields)
+
+
+class _HttpProbe(_Probe):
+    kind: Literal["http"]
+    url: Annotated[str, reads(_url)]
+    expect_status: Annotated[int, reads(whole(100, 599))]
+    expect_text: Probed | None = None
+    method: Annotated[str, reads(matching(r"[A-Z]{3,16}", "GET", str))] | None = None
+    login: Flag = False
+    user: Annotated[str, reads(matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "probe", str))] | None = None
+    headers: dict[Annotated[str, reads(_header_name)], Probed] | None = None
+
+    def findings(self) -> Iterator[Finding]:
+        yield from super().findings()
+        if self.login and self.user is None:
+            yield Finding((), "login-without-user", {"key": "user"})
+
+    def to_domain(self) -> Probe:
+        return Probe(
+            name=self.name,
+            kind=ProbeKind.HTTP,
+            interval_seconds=self.interval,
+            count=self.count,
+            failures_allowed=self.failures_allowed,
+            timeout_seconds=self.timeout,
+            login=self.login,
+            url=self.url,
+            method=self.method,
+            user=self.user,
+            headers=self.headers,
+            expect_status=self.expect_status,
+            expect_text=self.expect_text,
+        )
+
+
+class _TcpProbe(_Probe):
+    kind: Literal["tcp"]
+    address: Annotated[str, reads(matching(r"\{[a-z][a-z0-9_]*\}|[A-Za-z0-9.:-]{1,200}", "{address}", str))]
+    port: Annotated[str, reads(_port)]
+
+    def to_domain(self) -> Probe:
+        return Probe(
+            name=self.name,
+            kind=ProbeKind.TCP,
+            interval_seconds=self.interval,
+            count=self.count,
+            failures_allowed=self.failures_allowed,
+            timeout_seconds=self.timeout,
+            address=self.address,
+            port=self.port,
+        )
+
+
+class _CommandProbe(_Probe):
+    kind: Literal["command"]
+    run: Probed
+    expect_text: Probed | None = None
+    login: Flag = False
+
+    def to_domain(self) -> Probe:
+        return Probe(
+            name=self.name,
+            kind=ProbeKind.COMMAND,
+            interval_seconds=self.interval,
+            count=self.count,
+            failures_allowed=self.failures_allowed,
+            timeout_seconds=self.timeout,
+            login=self.login,
+            run=self.run,
+            expect_text=self.expect_text,
+        )
+
+
+AnyProbe = Annotated[_HttpProbe | _TcpProbe | _CommandProbe, chosen_by("kind")]
+
+
+class _Release(Model):
+    system: System
+    version: VersionText
+    vendor: VendorText
+    released: Day
+    summary: Bilingual
+    follows: Annotated[tuple[Annotated[str, reads(_predecessor)], ...], at_least_one(), no_two_alike()]
+    strategy: Annotated[Strategy, reads(one_of(Strategy))]
+    downtime: Annotated[int, reads(seconds(0, DAY))]
+    data: Annotated[DataPromise, reads(one_of(DataPromise))]
+    builds: Annotated[tuple[_Build, ...], at_least_one()]
+    documents: tuple[_Build, ...] = ()
+    service: _Service
+    health: _Health
+    config: tuple[_Config, ...] = ()
+    keep: Annotated[int, reads(whole(1, 20))]
+    probes: Annotated[tuple[AnyProbe, ...], at_least_one()]
+    thresholds: _Thresholds
+
+    def findings(self) -> Iterator[Finding]:
+        if self.strategy is Strategy.ARCHIVE and len(self.builds) != 1:
+            yield Finding(("builds", 1), "one-build-only", {"found": len(self.builds)})
+        files = [("builds", n, "file", b.file) for n, b in enumerate(self.builds)]
+        files += [("documents", n, "file", b.file) for n, b in enumerate(self.documents)]
+        yield from repeated(files)
+        yield from repeated(("probes", n, "name", p.name) for n, p in enumerate(self.probes))
+        yield from repeated(("config", n, "to", c.target) for n, c in enumerate(self.config))
+
+    def to_domain(self) -> Release:
+        return Release(
+            system=self.system,
+            version=self.version,
+            vendor=self.vendor,
+            released=self.released,
+            summary=self.summary.as_mapping(),
+            follows=self.follows,
+            strategy=self.strategy,
+            data=self.data,
+            downtime_seconds=self.downtime,
+            builds=tuple(build.to_domain() for build in self.builds),
+            documents=tuple(document.to_domain() for document in self.documents),
+            service=Service(self.service.name, self.service.unit, self.service.script, self.service.settle),
+            health=Health(self.health.command, self.health.timeout),
+            config=tuple(ConfigFile(config.source, config.target) for config in self.config),
+            keep=self.keep,
+            probes=tuple(probe.to_domain() for probe in self.probes),
+            thresholds=Thresholds(
+                self.thresholds.failed_in_wave,
+                self.thresholds.failed_in_all,
+                self.thresholds.unreachable_in_wave,
+            ),
+        )

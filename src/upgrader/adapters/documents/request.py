@@ -1,0 +1,187 @@
+"""request.yml: one change asked for; read from what a person wrote, and written for a person to read."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from upgrader.adapters.documents.durations import write_duration
+from upgrader.adapters.documents.fields import (
+    DAY,
+    Change,
+    Line,
+    LocalTime,
+    PersonText,
+    System,
+    VersionText,
+    Zone,
+    matching,
+    one_of,
+    seconds,
+    whole,
+)
+from upgrader.adapters.documents.models import Finding, Model, reads
+from upgrader.adapters.documents.reading import read_document
+from upgrader.adapters.documents.writing import quoted, scalar
+from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
+
+LONGEST_WINDOW = timedelta(hours=72)
+HOSTS = r"[A-Za-z0-9_.!,*&:][A-Za-z0-9_.!,*&:-]{0,499}"
+
+
+def read_request(content: bytes, file: str) -> Request:
+    """Read a request.yml. Raises BadInput `document-invalid` with everything that is wrong with it."""
+    return read_document(_Request, content, file).model.to_domain()
+
+
+def write_request(request: Request) -> str:
+    """The text of a request.yml that `read_request` reads back to the same value.
+
+    Raises BadInput when there is none: what was asked for breaks a rule of the document, or its window opens or
+    closes at a time that the zone's clocks show twice.
+    """
+    window = request.window
+    written = TEMPLATE.format(
+        change=request.change,
+        kind=request.kind.value,
+        system=scalar(request.system),
+        version=quoted(request.version),
+        reason=quoted(request.reason),
+        requester=scalar(request.requester),
+        hosts=scalar(request.hosts),
+        opens=_on_the_wall(window.opens, window.zone),
+        closes=_on_the_wall(window.closes, window.zone),
+        zone=window.zone,
+        canaries=request.waves.canaries,
+        size=request.waves.size,
+        duration=write_duration(int(request.soak.duration.total_seconds())),
+        interval=write_duration(int(request.soak.interval.total_seconds())),
+        when_unstable=request.soak.when_unstable.value,
+    )
+    read_request(written.encode(), "request.yml")
+    return written
+
+
+TEMPLATE = """\
+# The request of a change / 变更申请
+# Whoever changes this file makes a new plan, and every signature of the old plan falls.
+# 修改本文件后须重新生成变更方案，原方案上的全部签名随之失效。
+change: {change}
+kind: {kind:<20} # normal 一般 | standard 标准 | emergency 紧急 | data-fix 数据修正
+system: {system}
+version: {version}
+reason: {reason}
+requester: {requester:<15} # never counts as an approver / 申请人不计入审批人
+hosts: {hosts:<19} # an Ansible host pattern / Ansible 主机匹配式
+
+# Wall-clock time in the zone; at most 72 hours / 当地时间，最长 72 小时
+window:
+  opens: {opens}
+  closes: {closes}
+  zone: {zone}
+
+# First the canaries alone, then the rest, so many at a time / 先试点，其余按批次进行
+waves:
+  canaries: {canaries}
+  size: {size}
+
+# How long the system is watched afterwards / 升级后的观察期
+soak:
+  duration: {duration:<14} # 30s 5m 2h 1h30m 3d
+  interval: {interval}
+  when_unstable: {when_unstable:<9} # hold: a person decides 由人员决定 | roll-back: take it back 自动回退
+"""
+
+
+class _Window(Model):
+    opens: LocalTime
+    closes: LocalTime
+    zone: Zone
+
+    def findings(self) -> Iterator[Finding]:
+        faults = [fault for fault in (self._clock_fault("opens"), self._clock_fault("closes")) if fault]
+        yield from faults
+        if faults:
+            return
+        window = self.to_domain()
+        if window.closes <= window.opens:
+            yield Finding(("closes",), "closes-before-opens", {"expected": self.opens, "found": self.closes})
+        elif window.closes - window.opens > LONGEST_WINDOW:
+            fields = {"expected": "72h", "found": write_duration(int((window.closes - window.opens).total_seconds()))}
+            yield Finding(("closes",), "window-too-long", fields)
+
+    def _clock_fault(self, key: str) -> Finding | None:
+        """Clocks that are set forward skip times, and clocks that are set back show times twice."""
+        wall: datetime = getattr(self, key)
+        first = wall.replace(tzinfo=ZoneInfo(self.zone), fold=0)
+        fields = {"found": wall, "zone": self.zone}
+        if _in_utc(first).astimezone(first.tzinfo).replace(tzinfo=None) != wall:
+            return Finding((key,), "time-does-not-exist", fields)
+        if first.utcoffset() != first.replace(fold=1).utcoffset():
+            return Finding((key,), "time-is-ambiguous", fields)
+        return None
+
+    def to_domain(self) -> ChangeWindow:
+        place = ZoneInfo(self.zone)
+        opens, closes = (_in_utc(wall.replace(tzinfo=place)) for wall in (self.opens, self.closes))
+        return ChangeWindow(opens, closes, self.zone)
+
+
+class _Waves(Model):
+    canaries: Annotated[int, reads(whole(0, 10_000))]
+    size: Annotated[int, reads(whole(1, 10_000))]
+
+
+class _Soak(Model):
+    duration: Annotated[int, reads(seconds(1, 14 * DAY))]
+    interval: Annotated[int, reads(seconds(1, DAY))]
+    when_unstable: Annotated[WhenUnstable, reads(one_of(WhenUnstable))]
+
+    def findings(self) -> Iterator[Finding]:
+        if self.interval > self.duration:
+            fields = {
+                "expected": f"≤ {write_duration(self.duration)}",
+                "found": write_duration(self.interval),
+            }
+            yield Finding(("interval",), "wrong-value", fields)
+
+
+class _Request(Model):
+    change: Change
+    kind: Annotated[Kind, reads(one_of(Kind))]
+    system: System
+    version: VersionText
+    reason: Line
+    requester: PersonText
+    hosts: Annotated[str, reads(matching(HOSTS, "exam_scheduling", str))]
+    window: _Window
+    waves: _Waves
+    soak: _Soak
+
+    def to_domain(self) -> Request:
+        return Request(
+            change=self.change,
+            kind=self.kind,
+            system=self.system,
+            version=self.version,
+            reason=self.reason,
+            requester=self.requester,
+            hosts=self.hosts,
+            window=self.window.to_domain(),
+            waves=WaveSizes(self.waves.canaries, self.waves.size),
+            soak=Soak(
+                timedelta(seconds=self.soak.duration),
+                timedelta(seconds=self.soak.interval),
+                self.soak.when_unstable,
+            ),
+        )
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _on_the_wall(moment: datetime, zone: str) -> str:
+    wall = moment.astimezone(ZoneInfo(zone))
+    return re.sub(r":00$", "", wall.strftime("%Y-%m-%d %H:%M:%S"))

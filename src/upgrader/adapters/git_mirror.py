@@ -1,0 +1,515 @@
+"""The gate's own bare mirror of the one protected branch, read with git's plumbing and believed in nothing.
+
+Git carries the records; it is not the anchor of trust. Each object that is read here is hashed again, trees are parsed
+here, and the branch may only move forward. Git itself runs with a fixed small environment and a fixed configuration.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import Integrity, PreflightFailed, Refused
+
+FETCH_SECONDS = 300
+LOCAL_SECONDS = 60
+LARGEST_OBJECT = 64 * 1024 * 1024
+LARGEST_DEPTH = 32
+
+OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*")
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+FILE_MODES = frozenset({"100644", "100755"})
+FOLDER_MODE = "40000"
+
+# Files of a change that people may write again; every other file there is a signed record and stays as it is.
+REWRITABLE = frozenset({"plan.json", "request.yml"})
+
+INCOMING = "refs/upgrader/incoming"
+CONFIGURATIONS = {
+    "sha1": "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n",
+    "sha256": "[core]\n\trepositoryformatversion = 1\n\tfilemode = true\n\tbare = true\n"
+    "[extensions]\n\tobjectformat = sha256\n",
+}
+# Ways in which a repository can show other objects than its own.
+REDIRECTIONS = (
+    "shallow",
+    "commondir",
+    "info/grafts",
+    "objects/info/alternates",
+    "objects/info/http-alternates",
+)
+SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.commitGraph=false",
+    "fetch.fsckObjects=true",
+    "gc.autoDetach=false",
+    "maintenance.autoDetach=false",
+)
+ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "LC_ALL": "C",
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "https:ssh:file",
+    "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One file of a tree. `mode` is 100644 or 100755."""
+
+    path: str
+    mode: str
+    content: bytes
+
+    @property
+    def digest(self) -> Digest:
+        return Digest.of(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One line of a tree object."""
+
+    mode: str
+    name: str
+    id: str
+
+    @property
+    def is_folder(self) -> bool:
+        return self.mode == FOLDER_MODE
+
+
+class Snapshot:
+    """One commit of the protected branch, with every tree of it checked. Files are read, and hashed, when asked for."""
+
+    def __init__(self, commit: str, items: Mapping[str, _Item], mirror: "GitMirror") -> None:
+        self.commit = commit
+        self._items = items
+        self._mirror = mirror
+
+    def paths(self, *prefixes: str) -> tuple[str, ...]:
+        """The paths of all files at or under the prefixes (files or folders), sorted; of all files without a prefix."""
+        return tuple(sorted(path for path in self._items if not prefixes or _is_under(path, prefixes)))
+
+    def files(self, *prefixes: str) -> tuple[Blob, ...]:
+        """All files at or under the prefixes, sorted by path."""
+        with self._mirror.objects() as objects:
+            return tuple(self._blob(path, objects) for path in self.paths(*prefixes))
+
+    def read(self, path: str) -> bytes | None:
+        """The content of one file; None when the commit does not have it."""
+        if path not in self._items:
+            return None
+        with self._mirror.objects() as objects:
+            return self._blob(path, objects).content
+
+    def _blob(self, path: str, objects: "_Objects") -> Blob:
+        item = self._items[path]
+        return Blob(path, item.mode, objects.read(item.id, "blob"))
+
+
+class GitMirror:
+    """A bare repository of the gate's own, with one branch in it.
+
+    `url` is an absolute path, https or ssh. `ssh_command` becomes GIT_SSH_COMMAND, when ssh needs a key of its own.
+    """
+
+    def __init__(self, directory: Path, url: str, branch: str, *, ssh_command: str | None = None) -> None:
+        if not BRANCH.fullmatch(branch) or url.startswith("-") or not url:
+            raise Refused("git-address", url=url, branch=branch)
+        self._directory = directory
+        self._url = url
+        self._ref = f"refs/heads/{branch}"
+        self._environment = {**ENVIRONMENT, **({"GIT_SSH_COMMAND": ssh_command} if ssh_command else {})}
+
+    def refresh(self) -> Snapshot:
+        """Fetch the branch and give its tip. Makes the mirror on first use.
+
+        Raises Refused `branch-rewritten` when the new tip does not hold the old one, `git-…` for what git would accept
+        and we do not; Integrity for damaged objects; PreflightFailed `repository-unreachable`. The mirror then stays at
+        the tip it had.
+        """
+        if not (self._directory / "config").exists():
+            self._create()
+        self._check_own_repository()
+        before = self._tip(self._ref)
+        tip = self._fetch()
+        snapshot = self._accept(tip, before)
+        self._git("update-ref", self._ref, tip, before or "")
+        return snapshot
+
+    def snapshot(self) -> Snapshot:
+        """The tip that was accepted last, without asking the remote repository."""
+        self._check_own_repository()
+        tip = self._tip(self._ref)
+        if tip is None:
+            raise Refused("branch-missing", url=self._url, branch=self._ref)
+        return self._accept(tip, None)
+
+    def at(self, commit: str) -> Snapshot:
+        """An earlier commit of the branch. Raises Refused `commit-not-on-branch` unless our tip grew from it."""
+        self._check_own_repository()
+        tip = self._tip(self._ref)
+        if tip is None:
+            raise Refused("branch-missing", url=self._url, branch=self._ref)
+        with self.objects() as objects:
+            if not any(made.id == commit for made in objects.history(tip, until=commit)):
+                raise Refused("commit-not-on-branch", commit=commit[:40], branch=self._ref)
+        return self._accept(commit, None)
+
+    def removed_records(self, commit: str, folder: str) -> tuple[str, ...]:
+        """The files under `folder` that any commit up to `commit` deleted or changed, though a record never may be.
+
+        A commit must keep the records of each of its parents, so a merge can't drop one either. plan.json and
+        request.yml may change.
+        """
+        gone: set[str] = set()
+        with self.objects() as objects:
+            for made in objects.history(commit):
+                kept = objects.find(made.tree, folder)
+                for parent in made.parents:
+                    had = objects.find(objects.commit(parent).tree, folder)
+                    gone.update(_lost(objects, had, kept, folder))
+        return tuple(sorted(gone))
+
+    def export(self, snapshot: Snapshot, prefixes: Iterable[str], target: Path) -> Digest:
+        """Write the files at or under `prefixes` into the new folder `target`, read-only; give the tree's digest."""
+        blobs = snapshot.files(*_named(prefixes))
+        digest = tree_digest(blobs)
+        try:
+            target.mkdir(parents=True)
+            for blob in blobs:
+                _write_blob(target, blob)
+            for folder, _, _ in os.walk(target, topdown=False):
+                Path(folder).chmod(0o555)
+        except OSError as error:
+            raise PreflightFailed("export-not-written", folder=target, reason=error.strerror) from error
+        return digest
+
+    @contextmanager
+    def objects(self) -> Iterator["_Objects"]:
+        """One `git cat-file --batch` process, for as many objects as are asked for."""
+        process = subprocess.Popen(
+            self._command("cat-file", "--batch"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=self._environment,
+            cwd="/",
+        )
+        try:
+            yield _Objects(cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout))
+        finally:
+            process.kill()  # it only reads, so there is nothing that it could leave half done
+            process.communicate()
+
+    def _create(self) -> None:
+        """Make an empty repository with the object format of the remote one, and with a configuration of our own."""
+        told = self._remote("ls-remote", "--quiet", "--", self._url, self._ref).split()
+        if not told or not OBJECT_ID.fullmatch(told[0]):
+            raise Refused("branch-missing", url=self._url, branch=self._ref)
+        kind = "sha1" if len(told[0]) == 40 else "sha256"
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(self._directory))
+            (self._directory / "config").write_text(CONFIGURATIONS[kind], "ascii")
+        except OSError as error:
+            raise PreflightFailed("mirror-not-made", folder=self._directory, reason=error.strerror) from error
+
+    def _check_own_repository(self) -> None:
+        """Refuse a mirror that somebody has bent: it may not show other objects than those that we fetched."""
+        found = [name for name in REDIRECTIONS if (self._directory / name).exists()]
+        if (self._directory / "config").read_text("utf-8", "replace") not in CONFIGURATIONS.values():
+            found.append("config")
+        refs = self._git("for-each-ref", "--format=%(refname)").decode("ascii", "replace").split()
+        found += [ref for ref in refs if ref not in (self._ref, INCOMING)]
+        if found:
+            raise Refused("git-mirror-altered", folder=self._directory, found=", ".join(found))
+
+    def _fetch(self) -> str:
+        """Fetch the branch under a name of its own, to be looked at before it is accepted; give its tip."""
+        self._git("update-ref", "-d", INCOMING)
+        self._remote(
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-recurse-submodules",
+            "--no-write-fetch-head",
+            "--",
+            self._url,
+            f"+{self._ref}:{INCOMING}",
+        )
+        tip = self._tip(INCOMING)
+        if tip is None:  # git fetches nothing, and says nothing, when the remote repository is a shallow one
+            raise Refused("git-shallow", url=self._url)
+        return tip
+
+    def _accept(self, tip: str, before: str | None) -> Snapshot:
+        with self.objects() as objects:
+            if before is not None and not any(made.id == before for made in objects.history(tip, until=before)):
+                raise Refused("branch-rewritten", branch=self._ref, expected=before, found=tip)
+            items = dict(objects.walk(objects.commit(tip).tree))
+        return Snapshot(tip, items, self)
+
+    def _tip(self, ref: str) -> str | None:
+        told = self._git("for-each-ref", "--format=%(objectname)", ref).decode("ascii").strip()
+        return told or None
+
+    def _remote(self, *arguments: str) -> str:
+        """Run a command that talks to the remote repository."""
+        try:
+            return self._run(arguments, FETCH_SECONDS).decode("utf-8", "replace")
+        except subprocess.CalledProcessError as error:
+            raise self._remote_error(error.stderr.decode("utf-8", "replace").strip()) from error
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise PreflightFailed("repository-unreachable", url=self._url, reason=error) from error
+
+    def _remote_error(self, told: str) -> Refused | PreflightFailed:
+        reason = " / ".join(told.splitlines())[:300]
+        if "couldn't find remote ref" in told:
+            return Refused("branch-missing", url=self._url, branch=self._ref)
+        if "fsck error" in told or "index-pack" in told or "unpack" in told:
+            return Refused("git-object-refused", url=self._url, reason=reason)
+        return PreflightFailed("repository-unreachable", url=self._url, reason=reason)
+
+    def _git(self, *arguments: str) -> bytes:
+        """Run a command on the mirror itself."""
+        try:
+            return self._run(arguments, LOCAL_SECONDS)
+        except subprocess.CalledProcessError as error:
+            reason = error.stderr.decode("utf-8", "replace").strip()[:300]
+            raise Integrity("git-mirror-damaged", folder=self._directory, reason=reason) from error
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise PreflightFailed("git-not-run", reason=error) from error
+
+    def _run(self, arguments: Iterable[str], seconds: int) -> bytes:
+        return subprocess.run(
+            self._command(*arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            env=self._environment,
+            cwd="/",  # so that no repository around the current folder has a say
+            timeout=seconds,
+        ).stdout
+
+    def _command(self, *arguments: str) -> list[str]:
+        settings = [part for setting in SETTINGS for part in ("-c", setting)]
+        place = [] if arguments[0] in ("init", "ls-remote") else [f"--git-dir={self._directory}"]
+        return ["git", *place, *settings, *arguments]
+
+
+def tree_digest(blobs: Iterable[Blob]) -> Digest:
+    """One digest over files and modes: SHA-256 over sorted lines `mode sha256 path`. Raises Refused for no files."""
+    return _digest_of_lines((blob.mode, blob.digest, blob.path) for blob in blobs)
+
+
+def folder_digest(folder: Path) -> Digest:
+    """The tree digest of an exported folder as it is on disk now. Raises Integrity for a link or an odd file."""
+    return _digest_of_lines(_files_on_disk(folder))
+
+
+def remove_export(target: Path) -> None:
+    """Delete an exported folder, read-only as it is. Harmless when it is not there."""
+    for folder, folders, _ in os.walk(target):
+        Path(folder).chmod(0o755)
+        for name in folders:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                path.chmod(0o755)
+    if target.exists():
+        shutil.rmtree(target)
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    id: str
+    tree: str
+    parents: tuple[str, ...]
+
+
+class _Objects:
+    """Reads objects through a running `git cat-file --batch`, hashes each again, and remembers trees and commits."""
+
+    def __init__(self, asking: IO[bytes], answering: IO[bytes]) -> None:
+        self._asking = asking
+        self._answering = answering
+        self._trees: dict[str, tuple[_Item, ...]] = {}
+        self._commits: dict[str, _Commit] = {}
+
+    def read(self, id: str, kind: str) -> bytes:
+        """The content of one object. Raises Integrity when it is missing, of another kind, or not what its id says."""
+        try:
+            self._asking.write(f"{id}\n".encode("ascii"))
+            self._asking.flush()
+            header = self._answering.readline().decode("ascii").split()
+        except BrokenPipeError:
+            header = []
+        if len(header) != 3 or header[0] != id or header[1] != kind:
+            raise Integrity(
+                "git-object-damaged", id=id, expected=kind, found=" ".join(header[1:]) or "nothing readable"
+            )
+        if (size := int(header[2])) > LARGEST_OBJECT:
+            raise Refused("git-object-too-large", id=id, expected=LARGEST_OBJECT, found=size)
+        content: bytes = self._answering.read(size + 1)[:-1]
+        if (found := _object_id(kind, content, id)) != id:
+            raise Integrity("git-object-damaged", id=id, expected=id, found=found)
+        return content
+
+    def commit(self, id: str) -> _Commit:
+        if id not in self._commits:
+            self._commits[id] = _parse_commit(id, self.read(id, "commit"))
+        return self._commits[id]
+
+    def tree(self, id: str, place: str = "") -> tuple[_Item, ...]:
+        if id not in self._trees:
+            self._trees[id] = tuple(_parse_tree(self.read(id, "tree"), len(id) // 2, place))
+        return self._trees[id]
+
+    def history(self, tip: str, until: str | None = None) -> Iterator[_Commit]:
+        """Every commit that `tip` holds, itself first; ends early with the commit `until`."""
+        waiting, seen = [tip], {tip}
+        while waiting:
+            made = self.commit(waiting.pop())
+            yield made
+            if made.id == until:
+                return
+            waiting += [parent for parent in made.parents if parent not in seen]
+            seen.update(made.parents)
+
+    def walk(self, tree: str, place: str = "") -> Iterator[tuple[str, _Item]]:
+        """Every file under a tree with its path."""
+        if place.count("/") > LARGEST_DEPTH:
+            raise Refused("git-path", path=place, found=f"deeper than {LARGEST_DEPTH} folders")
+        for item in self.tree(tree, place):
+            if item.is_folder:
+                yield from self.walk(item.id, f"{place}{item.name}/")
+            else:
+                yield place + item.name, item
+
+    def find(self, tree: str, folder: str) -> str | None:
+        """The id of the tree of `folder`; None when there is no such folder."""
+        found: str | None = tree
+        for name in folder.strip("/").split("/"):
+            items = self.tree(found) if found else ()
+            found = next((item.id for item in items if item.name == name and item.is_folder), None)
+        return found
+
+
+def _parse_commit(id: str, content: bytes) -> _Commit:
+    lines = content.split(b"\n\n", 1)[0].decode("utf-8", "replace").split("\n")
+    tree = lines[0].removeprefix("tree ")
+    parents = []
+    for line in lines[1:]:
+        if not line.startswith("parent "):
+            break
+        parents.append(line.removeprefix("parent "))
+    if not lines[0].startswith("tree ") or not all(OBJECT_ID.fullmatch(found) for found in (tree, *parents)):
+        raise Refused("git-object-refused", id=id, reason="not a commit as git writes it")
+    return _Commit(id, tree, tuple(parents))
+
+
+def _parse_tree(content: bytes, id_length: int, place: str) -> Iterator[_Item]:
+    """The lines of a tree object. Raises Refused for a mode or a name that has no place in an upgrade."""
+    names: set[str] = set()
+    while content:
+        header, nul, rest = content.partition(b"\0")
+        mode, _, name = header.decode("utf-8", "replace").partition(" ")
+        item = _Item(mode, name, rest[:id_length].hex())
+        if not nul or len(rest) < id_length:
+            raise Refused("git-object-refused", id=place or "/", reason="not a tree as git writes it")
+        if mode not in FILE_MODES and mode != FOLDER_MODE:
+            raise Refused("git-mode", path=place + name, found=mode)
+        if not NAME.fullmatch(name) or name.lower() in (".", "..", ".git"):
+            raise Refused("git-path", path=place + name, found=repr(name))
+        if name.lower() in names:
+            raise Refused("git-path", path=place + name, found="two names that differ in upper and lower case only")
+        names.add(name.lower())
+        content = rest[id_length:]
+        yield item
+
+
+def _object_id(kind: str, content: bytes, id: str) -> str:
+    algorithm = hashlib.sha256() if len(id) == 64 else hashlib.sha1(usedforsecurity=False)
+    algorithm.update(f"{kind} {len(content)}\0".encode("ascii"))
+    algorithm.update(content)
+    return algorithm.hexdigest()
+
+
+def _lost(objects: _Objects, had: str | None, kept: str | None, place: str) -> Iterator[str]:
+    """The records under one tree that another tree does not hold unchanged."""
+    if had is None or had == kept:
+        return
+    now = {item.name: item for item in objects.tree(kept)} if kept else {}
+    for item in objects.tree(had):
+        path, left = f"{place.strip('/')}/{item.name}", now.get(item.name)
+        if item.is_folder:
+            yield from _lost(objects, item.id, left.id if left and left.is_folder else None, path)
+        elif item.name not in REWRITABLE and (left is None or left.id != item.id):
+            yield path
+
+
+def _is_under(path: str, prefixes: Iterable[str]) -> bool:
+    return any(path == prefix.strip("/") or path.startswith(prefix.strip("/") + "/") for prefix in prefixes)
+
+
+def _named(prefixes: Iterable[str]) -> tuple[str, ...]:
+    named = tuple(prefixes)
+    if not named:
+        raise ValueError("no prefix: an export of nothing would be an export of everything")
+    return named
+
+
+def _write_blob(target: Path, blob: Blob) -> None:
+    path = target / blob.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mode = 0o555 if blob.mode == "100755" else 0o444
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(blob.content)
+        os.fchmod(descriptor, mode)
+
+
+def _files_on_disk(folder: Path) -> Iterator[tuple[str, Digest, str]]:
+    for current, folders, files in os.walk(folder, onerror=_raise_unreadable):
+        for name in (*folders, *files):
+            path = Path(current, name)
+            kind = path.lstat().st_mode
+            if stat.S_ISREG(kind):
+                mode = "100755" if kind & stat.S_IXUSR else "100644"
+                yield mode, _hash_file(path), path.relative_to(folder).as_posix()
+            elif not stat.S_ISDIR(kind):
+                raise Integrity("export-odd-file", file=path)
+
+
+def _hash_file(path: Path) -> Digest:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return Digest(hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _raise_unreadable(error: OSError) -> None:
+    raise Integrity("export-unreadable", file=error.filename, reason=error.strerror) from error
+
+
+def _digest_of_lines(files: Iterable[tuple[str, Digest, str]]) -> Digest:
+    lines = sorted(f"{mode} {digest.hex} {path}\n" for mode, digest, path in files)
+    if not lines:
+        raise Refused("tree-empty")
+    return Digest.of("".join(lines).encode("utf-8"))

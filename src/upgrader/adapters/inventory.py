@@ -1,0 +1,211 @@
+"""The inventory: who the hosts are, asked of Ansible itself, and believed only where it is plain.
+
+A host name once was `-oProxyCommand=…`, and ran. So names, addresses and users match strict patterns, the files are
+static, and no `ansible_*` variable passes that is not on a short list.
+"""
+
+import hashlib
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from upgrader.adapters.ansible import HOST, TEMPLATE, fixed_environment, private_folder
+from upgrader.adapters.known_hosts import KnownHosts
+from upgrader.domain.errors import BadInput
+from upgrader.ports import InventoryHost
+
+ADDRESS = re.compile(r"[0-9A-Za-z:][0-9A-Za-z.:-]{0,252}")
+USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+PATTERN = re.compile(r"[0-9A-Za-z_*!&][0-9A-Za-z_.*!&:,-]{0,1000}")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+ANSIBLE_VARIABLES = frozenset(
+    {
+        "ansible_become",
+        "ansible_become_method",
+        "ansible_become_user",
+        "ansible_connection",
+        "ansible_host",
+        "ansible_port",
+        "ansible_python_interpreter",
+        "ansible_ssh_private_key_file",
+        "ansible_user",
+    }
+)
+PARSE_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What Ansible says of the hosts that a pattern names: their variables, and the names of all groups."""
+
+    variables: Mapping[str, Mapping[str, Any]]
+    groups: frozenset[str]
+
+
+class AnsibleInventory:
+    """Reads `inventory/` of an exported tree. What Ansible said is kept in `cache`, by the digest of what it read."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+
+    def resolve(self, tree: Path, pattern: str) -> Sequence[InventoryHost]:
+        """The hosts that a pattern names (`all`, `stations:!host-07`), by name. Raises BadInput; none is an error."""
+        if not PATTERN.fullmatch(pattern):
+            raise BadInput("inventory-pattern-malformed", pattern=pattern[:80])
+        described = self._describe(tree, pattern)
+        if not described.variables:
+            raise BadInput("inventory-pattern-empty", pattern=pattern)
+        known_hosts = KnownHosts.read(tree / "inventory" / "known_hosts")
+        return [
+            _host(name, variables, described.groups, known_hosts)
+            for name, variables in sorted(described.variables.items())
+        ]
+
+    def _describe(self, tree: Path, pattern: str) -> Described:
+        digest = hashlib.sha256(f"{inventory_digest(tree)} {pattern}".encode()).hexdigest()
+        kept = self._cache / f"{digest}.json"
+        try:
+            return _described(json.loads(kept.read_bytes()))
+        except (OSError, ValueError):
+            said = _ask_ansible(tree, pattern)
+        described = _described(said)
+        _keep(kept, said)
+        return described
+
+
+def inventory_digest(tree: Path) -> str:
+    """SHA-256 over everything that Ansible reads to know the hosts. Raises BadInput for what is not plain text."""
+    digest = hashlib.sha256()
+    for path in (tree / "ansible.cfg", *sorted(_files(tree / "inventory"))):
+        content = path.read_bytes()
+        digest.update(f"{len(content)} {path.relative_to(tree)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise BadInput("inventory-missing", folder=folder.name)
+    for path in folder.rglob("*"):
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            continue
+        if not stat.S_ISREG(mode) or mode & 0o111:
+            raise BadInput("inventory-file-refused", file=path.relative_to(folder.parent))
+        yield path
+
+
+def _ask_ansible(tree: Path, pattern: str) -> Any:
+    program = Path(sys.executable).parent / "ansible-inventory"
+    with private_folder() as folder:
+        try:
+            said = subprocess.run(
+                [str(program), "-i", str(tree / "inventory"), "--list", "--limit", pattern],
+                cwd=tree,
+                env=fixed_environment(tree, folder),
+                capture_output=True,
+                check=True,
+                timeout=PARSE_SECONDS,
+            )
+            return json.loads(said.stdout)
+        except subprocess.CalledProcessError as error:
+            raise BadInput("inventory-unreadable", reason=_last_error(error.stderr)) from error
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            raise BadInput("inventory-unreadable", reason=str(error)[:200]) from error
+
+
+def _last_error(said: bytes) -> str:
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("[ERROR]")]
+    return (errors or lines or ["ansible-inventory failed"])[-1][:300]
+
+
+def _described(said: Any) -> Described:
+    """Raises ValueError for what is not the answer of `ansible-inventory --list`."""
+    try:
+        variables = {str(name): dict(found) for name, found in said["_meta"]["hostvars"].items()}
+        groups = {str(name): group for name, group in said.items() if name != "_meta"}
+        for group in groups.values():
+            for name in group.get("hosts", ()):
+                variables.setdefault(str(name), {})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError("not the answer of ansible-inventory") from error
+    return Described(variables, frozenset(groups))
+
+
+def _keep(path: Path, said: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(said), encoding="utf-8")
+    fresh.replace(path)
+
+
+def _host(name: str, variables: Mapping[str, Any], groups: frozenset[str], known_hosts: KnownHosts) -> InventoryHost:
+    if not HOST.fullmatch(name):
+        raise BadInput("inventory-name-malformed", host=name[:80])
+    if name in groups:  # a limit that names it would mean the group
+        raise BadInput("inventory-name-is-group", host=name)
+    _check_variables(name, variables)
+    address = _matching(ADDRESS, variables.get("ansible_host", name), name, "ansible_host")
+    port = _port(variables.get("ansible_port", 22), name)
+    return InventoryHost(
+        name=name,
+        address=address,
+        port=port,
+        user=_matching(USER, variables.get("ansible_user", ""), name, "ansible_user"),
+        host_key=known_hosts.fingerprint(name, address, port),
+        root=_plain(variables.get("upgrader_root", "/opt"), name, "upgrader_root"),
+        parameters=_parameters(variables.get("upgrader_parameters", {}), name),
+    )
+
+
+def _check_variables(name: str, variables: Mapping[str, Any]) -> None:
+    for variable in variables:
+        if variable.startswith("ansible_") and variable not in ANSIBLE_VARIABLES:
+            raise BadInput("inventory-variable-refused", host=name, variable=variable)
+    if variables.get("ansible_connection", "ssh") != "ssh":
+        raise BadInput("inventory-variable-refused", host=name, variable="ansible_connection")
+
+
+def _parameters(found: Any, name: str) -> dict[str, str]:
+    if not isinstance(found, dict):
+        raise BadInput("inventory-value-malformed", host=name, variable="upgrader_parameters", found=str(found)[:80])
+    return {
+        _matching(PARAMETER, key, name, "upgrader_parameters"): _plain(value, name, f"upgrader_parameters.{key}")
+        for key, value in sorted(found.items())
+    }
+
+
+def _port(found: Any, name: str) -> int:
+    text = _plain(found, name, "ansible_port")
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise BadInput("inventory-value-malformed", host=name, variable="ansible_port", found=text[:80])
+    return int(text)
+
+
+def _matching(pattern: re.Pattern[str], found: Any, name: str, variable: str) -> str:
+    text = _plain(found, name, variable)
+    if not pattern.fullmatch(text):
+        raise BadInput("inventory-value-malformed", host=name, variable=variable, found=text[:80])
+    return text
+
+
+def _plain(found: Any, name: str, variable: str) -> str:
+    """One line of text as it will be used; a template would become something else later, and yes or no is ambiguous."""
+    text = str(found)
+    if (
+        not isinstance(found, str | int | float)
+        or isinstance(found, bool)
+        or TEMPLATE.search(text)
+        or CONTROL.search(text)
+    ):
+        raise BadInput("inventory-value-malformed", host=name, variable=variable, found=text[:80])
+    return text

@@ -1,0 +1,171 @@
+"""The trust chain on disk: `trust.1.json`, `trust.2.json`, … and beside each its signatures by the root keys.
+
+Version N counts when a threshold of the root keys of N and a threshold of the root keys of N-1 signed it (the root rule
+of The Update Framework, TUF specification 5.3). The first version can only vouch for itself: people compare its
+fingerprint. The chain can't show that its newest versions were removed; the journal names the version that was used.
+"""
+
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from upgrader.adapters import ssh_signatures
+from upgrader.adapters.build_store import sync_folder
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import PreflightFailed, Refused
+from upgrader.domain.record import Namespace
+from upgrader.domain.trust import LARGEST_TRUST, Root, Trust, read_trust
+
+TRUST_FILE = re.compile(r"trust\.([1-9][0-9]{0,5})\.json")
+SIGNATURE_FILE = re.compile(r"trust\.([1-9][0-9]{0,5})\.json\.([1-9][0-9]{0,2})\.sig")
+ROOT = "root"
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+CLOCKS_DIFFER = timedelta(minutes=5)
+
+
+class TrustFiles:
+    """The folder of the chain. It, and every file in it, must be root's or ours, and writable by nobody else."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def versions(self) -> tuple[int, ...]:
+        """Which versions lie there, in order. Says nothing of whether they count."""
+        if not self._folder.is_dir():
+            return ()
+        matches = (TRUST_FILE.fullmatch(path.name) for path in self._folder.iterdir())
+        return tuple(sorted(int(match[1]) for match in matches if match))
+
+    def load(self) -> Trust:
+        """Walk the chain from version 1 and give the newest version. Raises Refused where it does not hold.
+
+        Whether it has expired is asked with `check_current`.
+        """
+        trust = self._walk()
+        if trust is None:
+            raise Refused("trust-missing", folder=self._folder)
+        return trust
+
+    def files(self) -> Sequence[Path]:
+        """Every file of the chain, as evidence keeps it: the versions and their signatures."""
+        names = [name for version in self.versions() for name in (f"trust.{version}.json", *self._signatures(version))]
+        return [self._folder / name for name in names]
+
+    def check_current(self, trust: Trust, now: datetime) -> None:
+        check_current(trust, now)
+
+    def fingerprint(self) -> Digest:
+        """The fingerprint of the first root keys, which people compare by word of mouth and keep on paper."""
+        if 1 not in self.versions():
+            raise Refused("trust-missing", folder=self._folder)
+        return root_fingerprint(self._read(1).root)
+
+    def install(self, trust: Trust, signatures: Sequence[bytes]) -> None:
+        """Make `trust` the newest version. Raises Refused, with the chain as it was, unless it follows and holds."""
+        before = self._walk()
+        expected = before.version + 1 if before else 1
+        if trust.version != expected:
+            raise Refused("trust-version", expected=expected, found=trust.version)
+        content = trust.to_bytes()
+        name = f"trust.{trust.version}.json"
+        named = {f"{name}.{number}.sig": signature for number, signature in enumerate(signatures, 1)}
+        _check_step(read_trust(content, name), content, named, before)
+        try:
+            self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            for left in self._signatures(trust.version):  # by an install that was cut off
+                (self._folder / left).unlink()
+            self._write({**named, name: content})  # the trust file last: without it the signatures mean nothing
+        except OSError as error:
+            raise PreflightFailed("trust-not-written", folder=self._folder, reason=error.strerror) from error
+
+    def _walk(self) -> Trust | None:
+        before: Trust | None = None
+        if self._folder.exists():
+            _check_mode(self._folder.lstat(), self._folder, stat.S_ISDIR)
+        for expected, version in enumerate(self.versions(), 1):
+            if version != expected:
+                raise Refused("trust-chain-gap", expected=expected, found=version)
+            trust = self._read(version)
+            _check_step(trust, trust.to_bytes(), self._signatures(version), before)
+            before = trust
+        return before
+
+    def _read(self, version: int) -> Trust:
+        name = f"trust.{version}.json"
+        trust = read_trust(_read_guarded(self._folder / name), name)
+        if trust.version != version:
+            raise Refused("trust-version", expected=version, found=trust.version)
+        return trust
+
+    def _signatures(self, version: int) -> dict[str, bytes]:
+        matches = (SIGNATURE_FILE.fullmatch(path.name) for path in sorted(self._folder.iterdir()))
+        names = [match[0] for match in matches if match and int(match[1]) == version]
+        return {name: _read_guarded(self._folder / name) for name in names}
+
+    def _write(self, files: Mapping[str, bytes]) -> None:
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".incoming-") as incoming:
+            for name, content in files.items():
+                with Path(incoming, name).open("xb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fchmod(file.fileno(), 0o644)
+                    os.fsync(file.fileno())
+                Path(incoming, name).replace(self._folder / name)
+                sync_folder(self._folder)
+
+
+def check_current(trust: Trust, now: datetime) -> None:
+    """Raise Refused when the newest trust file has expired, or was issued after `now` (then a clock is wrong)."""
+    if now >= trust.expires:
+        raise Refused("trust-expired", version=trust.version, expires=trust.expires)
+    if trust.issued > now + CLOCKS_DIFFER:
+        raise Refused("trust-from-the-future", version=trust.version, issued=trust.issued, now=now)
+
+
+def root_fingerprint(root: Root) -> Digest:
+    """SHA-256 over the threshold and the sorted fingerprints of the keys, one per line."""
+    keys = sorted({ssh_signatures.fingerprint(key) for key in root.keys})
+    return Digest.of("".join(f"{line}\n" for line in (f"threshold {root.threshold}", *keys)).encode("ascii"))
+
+
+def _check_step(trust: Trust, content: bytes, signatures: Mapping[str, bytes], before: Trust | None) -> None:
+    """Check that `trust` may follow `before`: the same site, and enough root keys of both signed it."""
+    if before is not None and trust.site != before.site:
+        raise Refused("trust-other-site", version=trust.version, expected=before.site, found=trust.site)
+    roots = [trust.root] if before is None else [before.root, trust.root]
+    keys = [key for root in roots for key in root.keys]
+    signers = {
+        ssh_signatures.verify(content, signature, Namespace.TRUST_ROOT, ROOT, keys, trust.issued, file=name)
+        for name, signature in signatures.items()
+    }
+    for root in roots:
+        _check_threshold(root, signers, trust.version)
+
+
+def _check_threshold(root: Root, signers: Iterable[str], version: int) -> None:
+    held = {ssh_signatures.fingerprint(key) for key in root.keys} & set(signers)
+    if len(held) < root.threshold or not held:
+        raise Refused("trust-signatures-missing", version=version, expected=root.threshold, found=len(held))
+
+
+def _read_guarded(path: Path) -> bytes:
+    """Read a file that nobody else may have written. Raises Refused for a link, another owner or a loose mode."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise Refused("trust-file-mode", file=path, found=error.strerror) from error
+    with os.fdopen(descriptor, "rb") as file:
+        _check_mode(os.fstat(descriptor), path, stat.S_ISREG)
+        return file.read(LARGEST_TRUST + 1)
+
+
+def _check_mode(status: os.stat_result, path: Path, is_right_kind: Callable[[int], bool]) -> None:
+    if not is_right_kind(status.st_mode):
+        raise Refused("trust-file-mode", file=path, found="a link or another kind of file")
+    if status.st_uid not in (0, os.geteuid()) or status.st_mode & WRITABLE_BY_OTHERS:
+        found = f"mode {stat.S_IMODE(status.st_mode):04o}, owner {status.st_uid}"
+        raise Refused("trust-file-mode", file=path, found=found)

@@ -1,0 +1,32 @@
+"""The mirror of the repository that the trust file names. Which one that is, nobody decides in the repository itself."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from upgrader.adapters.git_mirror import GitMirror, Snapshot
+from upgrader.adapters.trust_files import TrustFiles
+from upgrader.domain.digest import Digest
+
+
+class TrustedMirror:
+    """Opens the mirror when it is first needed: a new site has no trust file yet."""
+
+    def __init__(self, directory: Path, trust: TrustFiles) -> None:
+        self._directory = directory
+        self._trust = trust
+
+    def refresh(self) -> Snapshot:
+        return self._mirror().refresh()
+
+    def at(self, commit: str) -> Snapshot:
+        return self._mirror().at(commit)
+
+    def removed_records(self, commit: str, folder: str) -> Sequence[str]:
+        return self._mirror().removed_records(commit, folder)
+
+    def export(self, snapshot: Snapshot, prefixes: Iterable[str], target: Path) -> Digest:
+        return self._mirror().export(snapshot, prefixes, target)
+
+    def _mirror(self) -> GitMirror:
+        repository = self._trust.load().repository
+        return GitMirror(self._directory, repository.url, repository.branch)

@@ -1,0 +1,193 @@
+"""The object graph: settings and adapters put together into a Site. No logic."""
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from upgrader import __version__
+from upgrader.domain.errors import PreflightFailed
+from upgrader.domain.names import PersonId, SiteId
+from upgrader.domain.plan import Versions
+from upgrader.flow.initialise import NewSite, write_site
+from upgrader.flow.repository import EXECUTED
+from upgrader.flow.site import Site
+from upgrader.flow.verify_evidence import Auditor
+from upgrader.ports import Fleet, Journal, Prober, Tree
+
+SETTINGS = "upgrader.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the person said on the command line; None where they left it to the clone's git config or the default."""
+
+    folder: Path
+    state: str | None = None
+    person: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteToBe:
+    """What `upgrader init` is told."""
+
+    directory: Path
+    site: SiteId
+    hospital: tuple[str, str]
+    time_zone: str
+    remote: str | None
+    inventory: Path | None
+    person: str | None
+    key: str | None
+
+
+def open_site(choices: Choices) -> Site:
+    """Put a site together from its clone. Raises PreflightFailed `site-not-found`, BadInput for a wrong upgrader.yml."""
+    from upgrader.adapters import bundle, documents, ssh_signatures
+    from upgrader.adapters.build_store import BuildStore
+    from upgrader.adapters.clock import system_clock
+    from upgrader.adapters.exports import Exports
+    from upgrader.adapters.git_clone import Clone
+    from upgrader.adapters.git_mirror import folder_digest
+    from upgrader.adapters.inventory import AnsibleInventory
+    from upgrader.adapters.locks import Locks
+    from upgrader.adapters.report import render_report
+    from upgrader.adapters.trust_files import TrustFiles
+    from upgrader.adapters.trusted_mirror import TrustedMirror
+
+    directory = find_site(choices.folder)
+    settings = documents.read_settings((directory / SETTINGS).read_bytes(), SETTINGS)
+    clone = Clone(directory)
+    state = state_folder(choices.state or clone.setting("state"), settings.site)
+    trust = TrustFiles(state / "trust")
+    mirror = TrustedMirror(state / "mirror.git", trust)
+    person = choices.person or os.environ.get("UPGRADER_PERSON") or clone.setting("person")
+    key = _path(choices.key or os.environ.get("UPGRADER_KEY") or clone.setting("key"))
+    ssh_key = _path(os.environ.get("UPGRADER_SSH_KEY") or clone.setting("sshKey"))
+    return Site(
+        clone=clone,
+        mirror=mirror,
+        trust=trust,
+        signatures=ssh_signatures,
+        builds=BuildStore(state / "builds"),
+        documents=documents,
+        inventory=AnsibleInventory(state / "cache" / "inventory"),
+        locks=Locks(state / "locks"),
+        clock=system_clock,
+        state=state,
+        versions=program_versions(),
+        forks=settings.forks,
+        time_zone=settings.time_zone,
+        change_prefix=settings.change_prefix,
+        hospital=settings.hospital,
+        person=PersonId(person) if person else None,
+        key=key,
+        journal=_journals(state / "changes"),
+        export=Exports(state / "trees", mirror, EXECUTED).open,
+        tree_digest=folder_digest,
+        fleet=_fleets(ssh_key),
+        prober=_probers(ssh_key),
+        sleep=time.sleep,
+        render_report=render_report,
+        bundles=bundle,
+    )
+
+
+def open_auditor() -> Auditor:
+    """What verifying a bundle needs: no site, no state, no network."""
+    from upgrader.adapters import bundle, ssh_signatures
+    from upgrader.adapters.bundled_trust import read_bundled_trust
+
+    return Auditor(bundle, ssh_signatures, read_bundled_trust)
+
+
+def initialise_site(wanted: SiteToBe) -> str:
+    """Write a new site repository, commit it and push it; give the commit. Raises BadInput when something is there."""
+    from upgrader.adapters.documents import Language, Settings, write_settings
+    from upgrader.adapters.git_clone import Clone
+    from upgrader.adapters.site_template import inventory_files, template_files
+
+    settings = Settings(
+        site=wanted.site,
+        hospital={"zh": wanted.hospital[0], "en": wanted.hospital[1]},
+        time_zone=wanted.time_zone,
+        language=Language.CHINESE,
+        change_prefix="CHG",
+    )
+    files = {
+        **template_files(),
+        **inventory_files(wanted.inventory),
+        SETTINGS: write_settings(settings).encode(),
+        ".gitattributes": b"* -text\n",
+    }
+    write_site(NewSite(directory=wanted.directory, files=files))
+    clone = Clone.init(wanted.directory)
+    if wanted.person and wanted.key:
+        clone.remember(PersonId(wanted.person), Path(wanted.key).absolute())
+    commit = clone.commit([wanted.directory / path for path in files], f"init {wanted.site}")
+    if wanted.remote:
+        clone.add_remote(wanted.remote)
+        clone.push()
+    return commit
+
+
+def find_site(start: Path) -> Path:
+    """The nearest folder from `start` upwards that holds upgrader.yml. Raises PreflightFailed `site-not-found`."""
+    start = start.expanduser().absolute()
+    for folder in (start, *start.parents):
+        if (folder / SETTINGS).is_file():
+            return folder
+    raise PreflightFailed("site-not-found", folder=start)
+
+
+def state_folder(chosen: str | None, site: SiteId) -> Path:
+    """Where this controller keeps what is not in git: by choice, UPGRADER_STATE, or below XDG_STATE_HOME."""
+    chosen = chosen or os.environ.get("UPGRADER_STATE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return home.absolute() / "upgrader" / site
+
+
+def program_versions() -> Versions:
+    """The versions that a plan binds, without importing what they are of."""
+    return Versions(__version__, importlib.metadata.version("ansible-core"), platform.python_version())
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None
+
+
+def _journals(folder: Path) -> Callable[[str], AbstractContextManager[Journal]]:
+    from upgrader.adapters.journal_file import JournalFile
+
+    @contextmanager
+    def open_journal(change: str) -> Iterator[Journal]:
+        with JournalFile(folder / change / "journal.jsonl") as journal:
+            yield journal
+
+    return open_journal
+
+
+def _fleets(ssh_key: Path | None) -> Callable[[Tree, Path], Fleet]:
+    from upgrader.adapters.ansible import AnsibleFleet
+
+    def fleet(tree: Tree, artifacts: Path) -> Fleet:
+        return AnsibleFleet(artifacts, ssh_key, tree.known_hosts)
+
+    return fleet
+
+
+def _probers(ssh_key: Path | None) -> Callable[[Tree], Prober]:
+    from upgrader.adapters.clock import system_clock
+    from upgrader.adapters.probes import Prober as HostProber
+
+    def prober(tree: Tree) -> Prober:
+        return HostProber(system_clock, ssh_key, tree.known_hosts)
+
+    return prober

@@ -1,0 +1,86 @@
+"""The command line: parse, call a verb of the flow, render, exit code. One file per verb or pair of verbs.
+
+A verb's module is imported when the verb is called, so `upgrader --help` stays fast.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+from upgrader import __version__
+from upgrader.language import Texts
+
+# The verbs in the order of a change's life, and the module that has each. Reading this is reading the whole command.
+VERBS: Mapping[str, str] = {
+    "init": "init",
+    "trust": "trust",
+    "doctor": "doctor",
+    "stage": "stage",
+    "record": "record",
+    "request": "request",
+    "plan": "plan",
+    "sign": "sign",
+    "approvals": "approvals",
+    "apply": "apply",
+    "status": "status",
+    "watch": "watch",
+    "soak": "soak",
+    "rollback": "rollback",
+    "accept": "accept",
+    "close": "close",
+    "cancel": "cancel",
+    "evidence": "evidence",
+    "lab": "lab",
+    "demo": "demo",
+    "completion": "completion",
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def __init__(self, texts: Texts, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._texts = texts
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command: click.Command = import_module(f"upgrader.cli.{VERBS[name]}").command(self._texts)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, self._texts(f"cli.{name}.short")) for name in VERBS]
+        with formatter.section(self._texts("cli.verbs")):
+            formatter.write_dl(rows)
+
+
+def build(texts: Texts) -> click.Group:
+    """The whole command line in one language."""
+    options: list[click.Parameter] = [
+        click.Option(["--site"], type=click.Path(file_okay=False), help=texts("cli.option.site")),
+        click.Option(["--state"], type=click.Path(file_okay=False), help=texts("cli.option.state")),
+        click.Option(["--as", "person"], metavar="PERSON", help=texts("cli.option.as")),
+        click.Option(["--key"], type=click.Path(dir_okay=False), help=texts("cli.option.key")),
+        click.Option(["--lang"], type=click.Choice(["zh", "en"]), help=texts("cli.option.lang"), expose_value=False),
+        click.Option(["--json", "as_json"], is_flag=True, help=texts("cli.option.json")),
+    ]
+    group = Verbs(texts, name="upgrader", help=texts("cli.help"), params=options, callback=_open(texts))
+    return click.version_option(__version__, prog_name="upgrader")(group)
+
+
+def _open(texts: Texts) -> Any:
+    @click.pass_context
+    def open_desk(
+        ctx: click.Context, site: str | None, state: str | None, person: str | None, key: str | None, *, as_json: bool
+    ) -> None:
+        from upgrader.cli.desk import Desk
+
+        ctx.obj = Desk(texts, site, state, person, key, as_json)
+
+    return open_desk

@@ -1,0 +1,25 @@
+"""upgrader apply CHANGE"""
+
+import click
+
+from upgrader import render
+from upgrader.cli.arguments import name_of
+from upgrader.cli.desk import Desk, pass_desk
+from upgrader.domain.names import ChangeId
+from upgrader.language import Texts
+
+
+def command(texts: Texts) -> click.Command:
+    @click.command("apply", help=texts("cli.apply.help"), short_help=texts("cli.apply.short"))
+    @click.argument("change", callback=name_of(ChangeId))
+    @pass_desk
+    def apply(desk: Desk, change: ChangeId) -> int:
+        from upgrader.flow.apply import apply_change
+
+        applied = apply_change(desk.open(), change, desk.progress)
+        desk.say(*render.change(change, applied.change, desk.texts, because=applied.because))
+        desk.answer(render.change_json(change, applied.change, exit_code=applied.exit_code))
+        desk.next(f"next.after.{applied.change.state}", change=change)
+        return applied.exit_code
+
+    return apply

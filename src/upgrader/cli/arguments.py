@@ -1,0 +1,85 @@
+"""Arguments become values at the border, once; what does not fit is a usage error with what was expected."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import click
+
+from upgrader.domain.names import Name
+
+N = TypeVar("N", bound=Name)
+DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+WINDOW = re.compile(r"\s*(.+?)\s*(?:→|->|/|\.\.)\s*(.+?)\s*")
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def name_of(kind: type[N]) -> Callable[[click.Context, click.Parameter, Any], N | None]:
+    """A click callback that makes a Name of an argument."""
+
+    def convert(ctx: click.Context, parameter: click.Parameter, value: Any) -> N | None:
+        if value is None:
+            return None
+        try:
+            return kind(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx=ctx, param=parameter) from error
+
+    return convert
+
+
+def duration(ctx: click.Context, parameter: click.Parameter, value: str) -> timedelta:
+    """A click callback for `30s`, `5m`, `1h30m`, `3d`."""
+    match = DURATION.fullmatch(value)
+    if not value or match is None:
+        raise click.BadParameter(
+            f"expected a duration such as 30s, 5m, 1h30m; found {value!r}", ctx=ctx, param=parameter
+        )
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def window(text: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
+    """Read `Sat 23:00 → Sun 03:00`, `2026-11-21 23:00 → 2026-11-22 03:00` or `now → +3h` in a zone.
+
+    Raises click.BadParameter. A week day is the next such day from `now` on; the end is the first such time after the start.
+    """
+    match = WINDOW.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"expected START → END, found {text!r}", param_hint="--window")
+    opens = _moment(match[1], zone, now.astimezone(ZoneInfo(zone)))
+    closes = _moment(match[2], zone, opens)
+    if closes <= opens:
+        raise click.BadParameter(f"the window ends before it starts: {text!r}", param_hint="--window")
+    return opens, closes
+
+
+def _moment(text: str, zone: str, after: datetime) -> datetime:
+    if text == "now":
+        return after.replace(microsecond=0)
+    if text.startswith("+"):
+        match = DURATION.fullmatch(text[1:])
+        if match is not None and text[1:]:
+            days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+            return after + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    for form in ("%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S"):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=ZoneInfo(zone))
+        except ValueError:
+            continue
+    return _next_clock(text, after)
+
+
+def _next_clock(text: str, after: datetime) -> datetime:
+    """`Sat 23:00` or `23:00`: the first such moment after `after`."""
+    day, _, clock = text.rpartition(" ")
+    match = re.fullmatch(r"(\d{1,2}):(\d{2})", clock)
+    wanted = day.strip().lower()[:3]
+    if match is None or int(match[1]) > 23 or int(match[2]) > 59 or (wanted and wanted not in DAYS):
+        raise click.BadParameter(f"expected a time such as 'Sat 23:00' or '2026-11-21 23:00', found {text!r}")
+    moment = after.replace(hour=int(match[1]), minute=int(match[2]), second=0, microsecond=0)
+    while moment <= after or (wanted and DAYS[moment.weekday()] != wanted):
+        moment += timedelta(days=1)
+    return moment

@@ -1,0 +1,58 @@
+"""A person's desk: the language they read, where their site is, who they are, and how they want the answer."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from upgrader.flow.site import Site
+from upgrader.language import Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    texts: Texts
+    site_folder: str | None
+    state: str | None
+    person: str | None
+    key: str | None
+    as_json: bool
+
+    def open(self) -> Site:
+        """The site that the person stands in. Raises PreflightFailed `site-not-found` with what to do."""
+        from upgrader.app import Choices, open_site
+
+        folder = self.site_folder or os.environ.get("UPGRADER_SITE")
+        return open_site(Choices(Path(folder) if folder else Path.cwd(), self.state, self.person, self.key))
+
+    def say(self, *parts: Any) -> None:
+        """People's text, to stdout; silent with --json. Parts are texts or what rich can draw."""
+        if not self.as_json:
+            self._console(sys.stdout).print(*parts, sep="\n")
+
+    def answer(self, value: Mapping[str, Any]) -> None:
+        """The one versioned object of --json, to stdout; silent without it."""
+        if self.as_json:
+            click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+    def progress(self, key: str, fields: Mapping[str, object]) -> None:
+        """One line of progress to stderr, for keys that have a text."""
+        if self.texts.has(key):
+            click.echo(f"  {self.texts(key, **fields)}", err=True)
+
+    def next(self, key: str, **fields: object) -> None:
+        """The next step, last, in people's text."""
+        self.say(f"{self.texts('cli.next')}: {self.texts(key, **fields)}")
+
+    def _console(self, stream: Any) -> Any:
+        from rich.console import Console
+
+        return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+pass_desk = click.make_pass_decorator(Desk)

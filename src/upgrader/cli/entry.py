@@ -1,0 +1,56 @@
+"""Run a command and turn whatever happens into words for a person and a number for the shell."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+
+from upgrader.domain.errors import BadInput, ExitCode, UpgraderError
+from upgrader.language import Texts
+
+INTERRUPTED = 130
+
+
+def run_command(command: click.Command, texts: Texts, arguments: Sequence[str]) -> int:
+    """Run; give the exit code. A user's mistake never shows a traceback."""
+    try:
+        result = command.main(list(arguments), prog_name="upgrader", standalone_mode=False)
+    except UpgraderError as error:
+        _tell(error, texts, as_json="--json" in arguments)
+        return int(error.exit_code)
+    except click.Abort:
+        click.echo(texts("cli.aborted"), err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except KeyboardInterrupt:
+        click.echo(texts("cli.interrupted"), err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return int(ExitCode.DONE)
+    return int(result) if isinstance(result, int) else int(ExitCode.DONE)
+
+
+def _tell(error: UpgraderError, texts: Texts, *, as_json: bool) -> None:
+    click.echo(f"✗ {error.code}: {texts.of_error(error)}", err=True)
+    if as_json:
+        click.echo(json.dumps(error_as_json(error, texts), ensure_ascii=False, indent=2))
+
+
+def error_as_json(error: UpgraderError, texts: Texts) -> dict[str, object]:
+    """The one versioned object that `--json` prints for an error."""
+    problems = error.problems if isinstance(error, BadInput) else ()
+    return {
+        "format": "upgrader.error/1",
+        "code": error.code,
+        "exit_code": int(error.exit_code),
+        "message": texts.of_error(error),
+        "fields": error.fields,
+        "problems": [
+            {"file": p.file, "line": p.line, "column": p.column, "code": p.code, "fields": dict(p.fields)}
+            for p in problems
+        ],
+    }

@@ -1,0 +1,28 @@
+"""upgrader plan CHANGE [--diff]"""
+
+import click
+
+from upgrader import render
+from upgrader.cli.arguments import name_of
+from upgrader.cli.desk import Desk, pass_desk
+from upgrader.domain.names import ChangeId
+from upgrader.language import Texts
+
+
+def command(texts: Texts) -> click.Command:
+    @click.command("plan", help=texts("cli.plan.help"), short_help=texts("cli.plan.short"))
+    @click.argument("change", callback=name_of(ChangeId))
+    @click.option("--diff", is_flag=True, help=texts("cli.plan.diff"))
+    @pass_desk
+    def plan(desk: Desk, change: ChangeId, *, diff: bool) -> None:
+        from upgrader.flow.plan import plan_change
+
+        planned = plan_change(desk.open(), change, desk.progress, publish=not diff)
+        desk.say(*render.plan(planned.plan, desk.texts))
+        if diff:
+            desk.say("", *(planned.diff() or [desk.texts("said.plan-same")]))
+        desk.answer(render.plan_json(planned.plan))
+        if not diff:
+            desk.next("next.sign", change=change)
+
+    return plan

@@ -1,0 +1,71 @@
+"""upgrader request SYSTEM VERSION --window ... --reason ..."""
+
+from datetime import UTC
+from typing import Any
+
+import click
+
+from upgrader import render
+from upgrader.cli.arguments import duration, name_of, window
+from upgrader.cli.desk import Desk, pass_desk
+from upgrader.domain.names import ChangeId, SystemId, Version
+from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
+from upgrader.language import Texts
+
+NOT_NUMBERED = ChangeId("NEW-0000-0000")
+
+
+def command(texts: Texts) -> click.Command:
+    unstable = click.Choice([choice.value for choice in WhenUnstable])
+
+    @click.command("request", help=texts("cli.request.help"), short_help=texts("cli.request.short"))
+    @click.argument("system", callback=name_of(SystemId))
+    @click.argument("version", callback=name_of(Version))
+    @click.option("--window", "when", required=True, metavar="'START → END'", help=texts("cli.request.window"))
+    @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
+    @click.option("--hosts", metavar="PATTERN", help=texts("cli.request.hosts"))
+    @click.option(
+        "--kind",
+        type=click.Choice([kind.value for kind in Kind]),
+        default="normal",
+        show_default=True,
+        help=texts("cli.request.kind"),
+    )
+    @click.option(
+        "--canaries", type=click.IntRange(0, 1000), default=1, show_default=True, help=texts("cli.request.canaries")
+    )
+    @click.option(
+        "--wave-size", type=click.IntRange(1, 5000), default=25, show_default=True, help=texts("cli.request.wave-size")
+    )
+    @click.option("--soak", callback=duration, default="30m", show_default=True, help=texts("cli.request.soak"))
+    @click.option(
+        "--soak-interval", callback=duration, default="1m", show_default=True, help=texts("cli.request.soak-interval")
+    )
+    @click.option(
+        "--when-unstable", type=unstable, default="hold", show_default=True, help=texts("cli.request.when-unstable")
+    )
+    @pass_desk
+    def request(desk: Desk, /, system: SystemId, version: Version, **options: Any) -> None:
+        from upgrader.flow.identity import acting_person
+        from upgrader.flow.request import request_change
+
+        site = desk.open()
+        opens, closes = window(options["when"], site.time_zone, site.clock())
+        wanted = Request(
+            change=NOT_NUMBERED,
+            kind=Kind(options["kind"]),
+            system=system,
+            version=version,
+            reason=options["reason"],
+            requester=acting_person(site),
+            hosts=options["hosts"] or system.replace("-", "_"),
+            window=ChangeWindow(opens.astimezone(UTC), closes.astimezone(UTC), site.time_zone),
+            waves=WaveSizes(options["canaries"], options["wave_size"]),
+            soak=Soak(options["soak"], options["soak_interval"], WhenUnstable(options["when_unstable"])),
+        )
+        requested = request_change(site, wanted)
+        desk.say(desk.texts("said.requested", change=requested.request.change, file=requested.file))
+        desk.answer(render.requested_json(requested))
+        desk.next("next.plan", change=requested.request.change)
+
+    return request

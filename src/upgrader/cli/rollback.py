@@ -1,0 +1,27 @@
+"""upgrader rollback CHANGE --reason TEXT"""
+
+import click
+
+from upgrader import render
+from upgrader.cli.arguments import name_of
+from upgrader.cli.desk import Desk, pass_desk
+from upgrader.domain.errors import ExitCode
+from upgrader.domain.names import ChangeId
+from upgrader.language import Texts
+
+
+def command(texts: Texts) -> click.Command:
+    @click.command("rollback", help=texts("cli.rollback.help"), short_help=texts("cli.rollback.short"))
+    @click.argument("change", callback=name_of(ChangeId))
+    @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
+    @pass_desk
+    def rollback(desk: Desk, change: ChangeId, reason: str) -> int:
+        from upgrader.flow.roll_back import roll_back_change
+
+        taken = roll_back_change(desk.open(), change, reason, desk.progress)
+        desk.say(*render.change(change, taken.change, desk.texts, because=taken.because))
+        desk.answer(render.change_json(change, taken.change, exit_code=taken.exit_code))
+        desk.next(f"next.after.{taken.change.state}", change=change)
+        return ExitCode.DONE if taken.exit_code is ExitCode.ROLLED_BACK else taken.exit_code
+
+    return rollback

@@ -1,0 +1,26 @@
+"""upgrader soak CHANGE [--once]"""
+
+import click
+
+from upgrader import render
+from upgrader.cli.arguments import name_of
+from upgrader.cli.desk import Desk, pass_desk
+from upgrader.domain.names import ChangeId
+from upgrader.language import Texts
+
+
+def command(texts: Texts) -> click.Command:
+    @click.command("soak", help=texts("cli.soak.help"), short_help=texts("cli.soak.short"))
+    @click.argument("change", callback=name_of(ChangeId))
+    @click.option("--once", is_flag=True, help=texts("cli.soak.once"))
+    @pass_desk
+    def soak(desk: Desk, change: ChangeId, *, once: bool) -> int:
+        from upgrader.flow.soak import soak_change
+
+        soaked = soak_change(desk.open(), change, desk.progress, wait=not once)
+        desk.say(*render.soaked(change, soaked, desk.texts))
+        desk.answer(render.soaked_json(change, soaked))
+        desk.next(f"next.after.{soaked.change.state}", change=change)
+        return soaked.exit_code
+
+    return soak

@@ -1,0 +1,36 @@
+"""upgrader status [CHANGE]"""
+
+import click
+
+from upgrader import render
+from upgrader.cli.arguments import name_of
+from upgrader.cli.desk import Desk, pass_desk
+from upgrader.domain.errors import ExitCode
+from upgrader.domain.lifecycle import ENDS
+from upgrader.domain.names import ChangeId
+from upgrader.language import Texts
+
+
+def command(texts: Texts) -> click.Command:
+    @click.command("status", help=texts("cli.status.help"), short_help=texts("cli.status.short"))
+    @click.argument("change", callback=name_of(ChangeId), required=False)
+    @click.option("--detailed-exitcode", is_flag=True, help=texts("cli.status.detailed"))
+    @pass_desk
+    def status(desk: Desk, change: ChangeId | None, *, detailed_exitcode: bool) -> int:
+        from upgrader.flow.status import read_change, read_changes
+
+        site = desk.open()
+        if change is None:
+            changes = read_changes(site)
+            desk.say(*render.changes(changes, desk.texts))
+            desk.answer(render.changes_json(changes))
+            pending = any(one.state not in ENDS for one in changes.values())
+        else:
+            one = read_change(site, change)
+            desk.say(*render.change(change, one, desk.texts, because=one.stopped_because))
+            desk.answer(render.change_json(change, one, exit_code=ExitCode.DONE))
+            desk.next(f"next.after.{one.state}", change=change)
+            pending = one.state not in ENDS
+        return ExitCode.CHANGES_PENDING if detailed_exitcode and pending else ExitCode.DONE
+
+    return status

@@ -1,0 +1,123 @@
+"""Accept: the hospital signs that the result is what it wanted, over the plan and the head of the journal."""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from upgrader.domain.authorization import Signed
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import Refused
+from upgrader.domain.journal import History
+from upgrader.domain.lifecycle import Event, may
+from upgrader.domain.names import PersonId, RoleId
+from upgrader.domain.record import AcceptanceRecord, Namespace, record_name, write_record
+from upgrader.domain.trust import Row, Trust, unfilled
+from upgrader.flow import repository
+from upgrader.flow.authorize import change_records
+from upgrader.flow.identity import acting_person, signing_key
+from upgrader.flow.roll_back import authorized_plan
+from upgrader.flow.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    record: AcceptanceRecord
+    missing: Sequence[Row]
+
+
+def accept_change(site: Site, change: str, role: RoleId | None, reason: str) -> Accepted:
+    """Sign the acceptance; when every row of the rule is filled, the change is accepted.
+
+    1. is it stable?   2. may this person accept?   3. sign over the journal's head   4. who is still missing?
+    """
+    person, key = acting_person(site), signing_key(site)
+    site.clone.pull()
+    with site.journal(change) as journal:
+        history = journal.history()
+        if not may(history.state, Event.CHANGE_ACCEPTED):
+            raise Refused("change-not-in-state", state=history.state, event=Event.CHANGE_ACCEPTED, legal="-")
+        plan = authorized_plan(site, change, history)
+        trust = site.trust.load()
+        rows = trust.rule(plan.kind).acceptance
+        record = AcceptanceRecord(
+            format=AcceptanceRecord.FORMAT,
+            site=plan.site,
+            repository=plan.repository,
+            change=plan.change,
+            plan=plan.digest,
+            journal=stable_head(history),
+            result=plan_result(history),
+            person=person,
+            role=role or _only_role(trust, rows, person),
+            issued=site.clock(),
+            nonce=secrets.token_hex(16),
+            reason=reason,
+        )
+        content = write_record(record)
+        signature = site.signatures.sign(content, Namespace.ACCEPTANCE, key)
+        path = f"{repository.change_folder(plan.change)}/{record_name(record)}"
+        message = f"{plan.change}: accepted by {person} as {record.role}"
+        repository.publish(site, {path: content, f"{path}.sig": signature}, message)
+        _, acceptances = change_records(site, trust, site.mirror.refresh(), change)
+        counted, missing = weigh_acceptance(trust, rows, acceptances, record.plan, history)
+        if not missing:
+            data = {
+                "people": sorted({s.record.person for s in counted if s.record}),
+                "files": [s.file for s in counted],
+            }
+            journal.write(Event.CHANGE_ACCEPTED, data, at=site.clock(), actor=person)
+    return Accepted(record, missing)
+
+
+def stable_head(history: History) -> Digest:
+    """The digest of the journal's line that says `found stable`: all that was done stands before it in the chain."""
+    entry = history.last(Event.FOUND_STABLE)
+    if entry is None:
+        raise Refused("change-not-in-state", state=history.state, event=Event.CHANGE_ACCEPTED, legal="-")
+    return Digest.of(entry.to_line())
+
+
+def plan_result(history: History) -> str:
+    """The result in one word, as the acceptance repeats it."""
+    return str(history.state)
+
+
+def weigh_acceptance(
+    trust: Trust,
+    rows: Iterable[Row],
+    acceptances: Iterable[Signed[AcceptanceRecord]],
+    plan: Digest,
+    history: History,
+) -> tuple[Sequence[Signed[AcceptanceRecord]], Sequence[Row]]:
+    """Which acceptances count, and which rows stay empty. At least one of those who accept must not have applied.
+
+    Raises Refused for a record whose signature does not hold.
+    """
+    applied = history.last(Event.APPLY_STARTED)
+    head = stable_head(history)
+    counted = []
+    for signed in acceptances:
+        if signed.record is None or signed.fault is not None:
+            raise Refused(signed.fault.code if signed.fault else "record-unreadable", file=signed.file)
+        if signed.record.plan == plan and signed.record.journal == head and _holds(trust, signed.record):
+            counted.append(signed)
+    holders: dict[PersonId, frozenset[RoleId]] = {}
+    for signed in counted:
+        if signed.record is not None and (applied is None or signed.record.person != applied.actor):
+            roles = holders.get(signed.record.person, frozenset())
+            holders[signed.record.person] = roles | {signed.record.role}
+    return counted, unfilled(rows, holders)
+
+
+def _holds(trust: Trust, record: AcceptanceRecord) -> bool:
+    person = trust.person(record.person)
+    return person is not None and person.active and record.role in person.roles
+
+
+def _only_role(trust: Trust, rows: Iterable[Row], person_id: str) -> RoleId:
+    person = trust.person(person_id)
+    wanted = [row.role for row in rows]
+    held = [role for role in wanted if person is not None and person.active and role in person.roles]
+    if not held:
+        raise Refused("role-not-held", person=person_id, role=", ".join(wanted), file="-")
+    return held[0]

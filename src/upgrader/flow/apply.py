@@ -1,0 +1,181 @@
+"""Apply: run the approved plan wave by wave, and take it back by itself when a threshold breaks.
+
+Call it again after a crash: the journal says where it stopped, every host knows what was done to it,
+nothing runs twice.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from upgrader.domain import plain
+from upgrader.domain.authorization import Authorization
+from upgrader.domain.change import Change, breach, view
+from upgrader.domain.errors import ExitCode, Integrity, Refused, UpgraderError
+from upgrader.domain.lifecycle import Event, Work, work_left
+from upgrader.domain.plan import Wave
+from upgrader.domain.playbook import HostOutcome
+from upgrader.domain.verdict import Verdict
+from upgrader.flow import authorize as gate
+from upgrader.flow.authorize import Examined
+from upgrader.flow.identity import acting_person
+from upgrader.flow.roll_back import TakenBack, resume_rollback, take_back
+from upgrader.flow.running import Running, run_playbook
+from upgrader.flow.site import Site
+from upgrader.flow.soak import judge_wave
+from upgrader.ports import Journal, Progress
+
+REACHED = frozenset({HostOutcome.UPGRADED, HostOutcome.UNCHANGED})
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How `apply` ended. `because` is the code of the rule that broke when the change was taken back."""
+
+    exit_code: ExitCode
+    change: Change
+    because: str = ""
+
+
+def apply_change(site: Site, change: str, progress: Progress) -> Applied:
+    """Run what is left of a change.
+
+    1. lock   2. what is left to do?   3. the gate   4. every wave in order   5. begin the soak
+    Raises Refused, OutsideWindow, Locked or Integrity before any host is contacted; the refusal is in the journal.
+    """
+    actor = acting_person(site)
+    with (
+        site.locks.hold([f"change-{change}"], purpose=f"apply {change}", holder=actor, now=site.clock()),
+        site.journal(change) as journal,
+    ):
+        match work_left(journal.history().state):
+            case Work.NOTHING:
+                return _nothing_left(journal)
+            case Work.GO_BACK:
+                return _applied_back(resume_rollback(site, change, journal, actor, progress))
+            case Work.START | Work.GO_ON:
+                return _apply(site, change, journal, actor, progress)
+
+
+def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied:
+    with _passed_gate(site, change, journal, actor) as examined:
+        hosts = [f"host-{host.name}" for host in examined.plan.hosts]
+        with site.locks.hold(hosts, purpose=f"apply {change}", holder=actor, now=site.clock()):
+            running = Running(site, journal, examined.plan, examined.tree, actor, progress)
+            build = _verified_build(running)
+            if work_left(journal.history().state) is Work.START:
+                running.write(Event.APPLY_STARTED, {"plan": examined.plan.digest.hex})
+            for wave in examined.plan.waves:
+                if because := _upgrade_wave(running, wave, build):
+                    return _applied_back(take_back(running, because))
+            gate.check_tree(site, examined.tree)
+            running.write(Event.SOAK_STARTED, {"seconds": examined.plan.soak.seconds})
+            return _finished(running)
+
+
+def _upgrade_wave(running: Running, wave: Wave, build: Path) -> str:
+    """Upgrade one wave and judge it. Gives the code of the broken rule; empty when all is well, or was before."""
+    before = view(running.journal.history(), running.plan)
+    if before.waves[wave.number].verdict == Verdict.STABLE:
+        return ""
+    _check_again(running)
+    running.write(Event.WAVE_STARTED, {"wave": wave.number, "name": wave.name, "hosts": list(wave.hosts)})
+    run_playbook(running, running.plan.playbooks.upgrade, wave.hosts, build)
+    running.write(Event.WAVE_FINISHED, {"wave": wave.number})
+    after = view(running.journal.history(), running.plan)
+    if because := breach(after.hosts.values(), wave.number, running.plan.thresholds):
+        return because
+    reached = [name for name in wave.hosts if after.hosts[name].outcome in REACHED]
+    judgement = judge_wave(running, wave, reached)
+    running.write(
+        Event.WAVE_JUDGED,
+        {
+            "wave": wave.number,
+            "verdict": judgement.verdict,
+            "measurements": judgement.measurements,
+            "reasons": list(judgement.reasons[:50]),
+            "places": plain.to_plain(judgement.places),
+        },
+    )
+    return "" if judgement.verdict is Verdict.STABLE else f"wave-{judgement.verdict}"
+
+
+def _check_again(running: Running) -> None:
+    """Before every wave: the tree, the window, and that nobody took back their word since. Raises what the gate raises.
+
+    A stop here leaves the change `applying`: the waves that are done stay, and `apply` or `rollback` goes on.
+    """
+    gate.check_tree(running.site, running.tree)
+    gate.check_window(running.site, running.plan)
+    snapshot = running.site.mirror.refresh()
+    last = running.journal.history().last(Event.PLAN_AUTHORIZED)
+    if last is not None and last.data["commit"] == snapshot.commit:
+        return
+    with _passed_gate(running.site, running.plan.change, running.journal, running.actor) as examined:
+        if examined.plan != running.plan:
+            raise Refused("plan-changed-under-way", change=running.plan.change, plan=examined.plan.digest.short)
+
+
+@contextmanager
+def _passed_gate(site: Site, change: str, journal: Journal, actor: str) -> Iterator[Examined]:
+    """Ask the gate, and write down its answer, yes or no. Raises what the gate raises."""
+    with ExitStack() as stack:
+        try:
+            examined = stack.enter_context(gate.examine(site, change))
+            authorization = gate.give_authorization(site, examined)
+        except UpgraderError as error:
+            data = {"code": error.code, "fields": error.fields}
+            journal.write(Event.GATE_REFUSED, data, at=site.clock(), actor=actor)
+            raise
+        _write_authorization(site, journal, examined, authorization, actor)
+        yield examined
+
+
+def _write_authorization(
+    site: Site, journal: Journal, examined: Examined, authorization: Authorization, actor: str
+) -> None:
+    request, plan = examined.files.request, examined.plan
+    if not journal.history().of(Event.CHANGE_REQUESTED):  # asked for on another machine: its request is on the branch
+        data: dict[str, object] = {"system": request.system, "version": request.version}
+        data |= {"kind": request.kind, "reason": request.reason}
+        journal.write(Event.CHANGE_REQUESTED, data, at=site.clock(), actor=request.requester)
+    planned = journal.history().last(Event.PLAN_MADE)
+    if planned is None or planned.data["plan"] != authorization.plan.hex:
+        data = {"plan": authorization.plan.hex, "revision": plan.revision, "hosts": len(plan.hosts)}
+        journal.write(Event.PLAN_MADE, data, at=site.clock(), actor=actor)
+    data = {
+        "plan": authorization.plan.hex,
+        "commit": authorization.commit,
+        "trust_version": authorization.trust_version,
+        "people": list(authorization.people),
+        "approvals": list(authorization.approvals),
+    }
+    journal.write(Event.PLAN_AUTHORIZED, data, at=site.clock(), actor=actor)
+
+
+def _verified_build(running: Running) -> Path:
+    """The build, re-hashed now. Its damage is written down before it is raised."""
+    try:
+        return gate.verified_build(running.site, running.plan)
+    except Integrity as error:
+        running.write(Event.GATE_REFUSED, {"code": error.code, "fields": error.fields})
+        raise
+
+
+def _finished(running: Running) -> Applied:
+    change = view(running.journal.history(), running.plan)
+    left = change.counts[HostOutcome.UNREACHABLE] + change.counts[HostOutcome.OFFLINE]
+    return Applied(ExitCode.OFFLINE_LEFT if left else ExitCode.DONE, change)
+
+
+def _applied_back(taken: TakenBack) -> Applied:
+    return Applied(taken.exit_code, taken.change, taken.because)
+
+
+def _nothing_left(journal: Journal) -> Applied:
+    """The waves of this change are over, or it never got a plan: nothing runs."""
+    history = journal.history()
+    if not history.of(Event.PLAN_MADE):
+        raise Refused("change-not-in-state", state=history.state, event=Event.APPLY_STARTED, legal="-")
+    return Applied(ExitCode.DONE, view(history, None))

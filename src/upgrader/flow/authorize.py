@@ -1,0 +1,176 @@
+"""The gate: may exactly this run, now? It refuses by default, and contacts no host before it has answered."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from upgrader.domain.authorization import Authorization, Fault, Signed, Standing, authorize, weigh
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import Integrity, OutsideWindow, Refused
+from upgrader.domain.plan import Plan, make_plan, read_plan
+from upgrader.domain.record import (
+    NAMESPACES,
+    AcceptanceRecord,
+    ApprovalRecord,
+    Namespace,
+    R,
+    TestRecord,
+    read_record,
+    record_name,
+)
+from upgrader.domain.trust import Trust
+from upgrader.flow import repository
+from upgrader.flow.materials import ChangeFiles, make_materials, need, read_change_files
+from upgrader.flow.site import Site
+from upgrader.flow.stage import SIGNATURE, vendor_of
+from upgrader.ports import Snapshot, Tree
+
+DECIDED = re.compile(r"(approve|reject|withdraw)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
+ACCEPTED = re.compile(r"accept_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
+TESTED = re.compile(r"(vendor-test|site-test)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A change as the gate sees it on one commit. Nothing is decided yet."""
+
+    plan: Plan
+    files: ChangeFiles
+    trust: Trust
+    snapshot: Snapshot
+    tree: Tree
+    standing: Standing
+    acceptances: tuple[Signed[AcceptanceRecord], ...]
+
+
+@contextmanager
+def examine(site: Site, change: str, snapshot: Snapshot | None = None) -> Iterator[Examined]:
+    """Read a change from the protected branch and weigh it; the exported tree lives as long as the context.
+
+    1. whom do we trust?  2. what does the branch say?  3. is plan.json what its parts give?  4. who signed what?
+    Raises Refused for anything that no missing signature could explain.
+    """
+    trust = site.trust.load()
+    site.trust.check_current(trust, site.clock())
+    snapshot = snapshot or site.mirror.refresh()
+    folder = repository.change_folder(change)
+    if removed := site.mirror.removed_records(snapshot.commit, folder):
+        raise Refused("record-removed", change=change, file=", ".join(removed))
+    plan = read_plan(need(snapshot, f"{folder}/plan.json"), f"{folder}/plan.json")
+    files = read_change_files(site, snapshot, change)
+    _check_vendor(site, trust, files)
+    with site.export(snapshot) as tree:
+        _check_remade(site, trust, files, tree, plan)
+        decided, acceptances = change_records(site, trust, snapshot, change)
+        tests = _records(site, trust, TestRecord, files.tests, TESTED)
+        standing = weigh(plan, trust, decided, tests, site.clock())
+        yield Examined(plan, files, trust, snapshot, tree, standing, tuple(acceptances))
+
+
+def give_authorization(site: Site, examined: Examined) -> Authorization:
+    """Decide: enough different people, and now. Raises Refused or OutsideWindow with the first reason."""
+    authorization = authorize(examined.standing, commit=examined.snapshot.commit, trust_version=examined.trust.version)
+    check_window(site, examined.plan)
+    return authorization
+
+
+def check_window(site: Site, plan: Plan) -> None:
+    """Raises OutsideWindow unless the plan's window is open now."""
+    if not plan.window.opens <= site.clock() < plan.window.closes:
+        raise OutsideWindow(
+            "window-not-open", change=plan.change, opens=plan.window.opens, closes=plan.window.closes, now=site.clock()
+        )
+
+
+def verified_build(site: Site, plan: Plan) -> Path:
+    """The plan's build, re-hashed on the descriptor just now. Raises Integrity naming the file."""
+    (build,) = plan.release.builds
+    return site.builds.open_verified(build.sha256, build.size)
+
+
+def check_tree(site: Site, tree: Tree) -> None:
+    """Raises Integrity when the exported tree is no longer what was approved."""
+    if site.tree_digest(tree.path) != tree.digest:
+        raise Integrity("tree-changed", path=tree.path, expected=tree.digest.short)
+
+
+def _check_remade(site: Site, trust: Trust, files: ChangeFiles, tree: Tree, plan: Plan) -> None:
+    """Make the plan again from the commit: whatever differs from plan.json was not what people signed."""
+    hosts = site.inventory.resolve(tree.path, files.request.hosts)
+    installed = {str(host.name): host.installed for host in plan.hosts}
+    remade = make_plan(make_materials(site, trust, files, tree, hosts, installed, plan.revision))
+    if remade != plan:
+        changed = _first_difference(remade, plan)
+        raise Refused("plan-not-of-its-parts", change=plan.change, part=changed)
+
+
+def _first_difference(remade: Plan, plan: Plan) -> str:
+    names = plan.__dataclass_fields__
+    return next((name for name in names if getattr(remade, name) != getattr(plan, name)), "-")
+
+
+def _check_vendor(site: Site, trust: Trust, files: ChangeFiles) -> None:
+    """The vendor's signature over the checksums, and the manifest and records that they name."""
+    vendor = vendor_of(trust, files.release)
+    site.signatures.verify(
+        files.checksums,
+        files.signature,
+        namespace=Namespace.RELEASE,
+        principal=vendor.id,
+        keys=vendor.keys,
+        at=site.clock(),
+        file=SIGNATURE,
+    )
+    if f"{Digest.of(files.manifest)}  release.yml" not in files.checksums.decode(errors="replace").splitlines():
+        raise Refused("manifest-not-signed", release=files.release.name, file="release.yml")
+
+
+def change_records(
+    site: Site, trust: Trust, snapshot: Snapshot, change: str
+) -> tuple[list[Signed[ApprovalRecord]], list[Signed[AcceptanceRecord]]]:
+    """All signed records of a change. The folder is a closed world: any other file refuses."""
+    folder = repository.change_folder(change)
+    files = {blob.path: blob.content for blob in snapshot.files(folder)}
+    known = {f"{folder}/request.yml", f"{folder}/plan.json"}
+    records = {path: content for path, content in files.items() if path not in known}
+    for path in records:
+        name = path.removeprefix(f"{folder}/").removesuffix(".sig")
+        if not (DECIDED.fullmatch(name) or ACCEPTED.fullmatch(name)) or path.removesuffix(".sig") not in records:
+            raise Refused("file-not-known", change=change, file=path)
+    return (
+        list(_records(site, trust, ApprovalRecord, records, DECIDED)),
+        list(_records(site, trust, AcceptanceRecord, records, ACCEPTED)),
+    )
+
+
+def _records(
+    site: Site, trust: Trust, kind: type[R], files: Mapping[str, bytes], pattern: re.Pattern[str]
+) -> Iterable[Signed[R]]:
+    for path in sorted(files):
+        if pattern.fullmatch(path.rsplit("/", 1)[-1]):
+            yield _record(site, trust, kind, path, files[path], files.get(f"{path}.sig", b""))
+
+
+def _record(site: Site, trust: Trust, kind: type[R], path: str, content: bytes, signature: bytes) -> Signed[R]:
+    """Read one record and verify its signature; what is wrong with it becomes its fault."""
+    try:
+        record = read_record(kind, content, path)
+        if record_name(record) != path.rsplit("/", 1)[-1]:
+            raise Refused("record-misnamed", file=path, expected=record_name(record))
+        person = trust.person(record.person)
+        if person is None:
+            return Signed(path, record, Fault("person-not-active", {"person": record.person}))
+        site.signatures.verify(
+            content,
+            signature,
+            namespace=NAMESPACES[kind],
+            principal=person.id,
+            keys=person.keys,
+            at=site.clock(),
+            file=path,
+        )
+    except Refused as error:
+        return Signed(path, None, Fault.of(error))
+    return Signed(path, record)

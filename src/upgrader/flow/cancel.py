@@ -1,0 +1,18 @@
+"""Cancel: end a change before anything was done to a host."""
+
+from upgrader.domain.lifecycle import Event, State
+from upgrader.flow.identity import acting_person
+from upgrader.flow.site import Site
+from upgrader.flow.status import read_history
+
+
+def cancel_change(site: Site, change: str, reason: str) -> State:
+    """Write down that a change is cancelled. Raises Refused once it has begun."""
+    actor = acting_person(site)
+    read_history(site, change)
+    with (
+        site.locks.hold([f"change-{change}"], purpose=f"cancel {change}", holder=actor, now=site.clock()),
+        site.journal(change) as journal,
+    ):
+        journal.write(Event.CHANGE_CANCELLED, {"reason": reason}, at=site.clock(), actor=actor)
+        return journal.history().state

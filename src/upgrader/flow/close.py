@@ -1,0 +1,134 @@
+"""Close: the last entry, one report for people and one bundle of evidence for whoever asks years later."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from upgrader import __version__
+from upgrader.domain.change import Change, view
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import Refused
+from upgrader.domain.evidence import CLOSURE_FORMAT, Closure, Ending, make_statement
+from upgrader.domain.journal import History
+from upgrader.domain.lifecycle import Event, State, may
+from upgrader.domain.names import PersonId
+from upgrader.domain.plan import Plan
+from upgrader.domain.playbook import HostOutcome
+from upgrader.domain.record import Namespace
+from upgrader.domain.trust import Trust
+from upgrader.flow import repository
+from upgrader.flow.identity import acting_person, signing_key
+from upgrader.flow.report import make_report_view
+from upgrader.flow.roll_back import authorized_plan
+from upgrader.flow.site import Site
+from upgrader.ports import Journal
+
+LEFT_BEHIND = frozenset({HostOutcome.UNREACHABLE, HostOutcome.OFFLINE, HostOutcome.FAILED, HostOutcome.NOT_RUN})
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Where the bundle and the report are, and the digest of the bundle's bytes."""
+
+    closure: Closure
+    bundle: Path
+    report: Path
+    digest: Digest
+
+
+def close_change(site: Site, change: str, folder: Path) -> Closed:
+    """Close a change that was accepted or taken back, and write its bundle and report into `folder`.
+
+    Called again on a closed change it writes them once more, from the same journal. Raises Refused in any other state.
+    """
+    person, key = acting_person(site), signing_key(site)
+    trust = site.trust.load()
+    with (
+        site.locks.hold([f"change-{change}"], purpose=f"close {change}", holder=person, now=site.clock()),
+        site.journal(change) as journal,
+    ):
+        plan = authorized_plan(site, change, journal.history())
+        _write_last_entry(site, journal, plan, person)
+        history = journal.history()
+        closure = _closure(site, plan, history, trust)
+        files = {**_evidence(site, change, history), "closure.json": closure.to_bytes()}
+        files["report.html"] = site.render_report(
+            make_report_view(site, plan, history, trust, closure, files, site.signatures.public_key(key))
+        ).encode()
+        statement = make_statement(closure, {name: Digest.of(content) for name, content in files.items()})
+        signature = site.signatures.sign(statement.to_bytes(), Namespace.EVIDENCE, key)
+        return _write(site, folder, closure, files, statement.to_bytes(), signature)
+
+
+def ending_of(history: History, change: Change) -> Ending:
+    """How a change ended, from its journal and the hosts that it left behind."""
+    if history.of(Event.ROLLBACK_FINISHED):
+        return Ending.ROLLED_BACK
+    left = [host for host in change.hosts.values() if host.outcome in LEFT_BEHIND]
+    return Ending.COMPLETED_IN_PART if left else Ending.COMPLETED
+
+
+def _write_last_entry(site: Site, journal: Journal, plan: Plan, person: str) -> None:
+    history = journal.history()
+    if history.state is State.CLOSED:
+        return
+    if not may(history.state, Event.CHANGE_CLOSED):
+        raise Refused("change-not-in-state", state=history.state, event=Event.CHANGE_CLOSED, legal="-")
+    ending = ending_of(history, view(history, plan))
+    journal.write(Event.CHANGE_CLOSED, {"ending": ending.value}, at=site.clock(), actor=person)
+
+
+def _closure(site: Site, plan: Plan, history: History, trust: Trust) -> Closure:
+    change, last = view(history, plan), history.entries[-1]
+    return Closure(
+        format=CLOSURE_FORMAT,
+        site=plan.site,
+        repository=plan.repository,
+        change=plan.change,
+        kind=plan.kind,
+        system=plan.release.system,
+        version=plan.release.version,
+        plan=plan.digest,
+        journal=history.head,
+        entries=len(history.entries),
+        ending=ending_of(history, change),
+        hosts={outcome.value: count for outcome, count in sorted(change.counts.items())},
+        trust_version=trust.version,
+        closed=last.at,
+        closed_by=PersonId(last.actor),
+        upgrader=__version__,
+    )
+
+
+def _evidence(site: Site, change: str, history: History) -> dict[str, bytes]:
+    """Every file of the bundle but the closure and the report, by its name in it."""
+    snapshot = site.mirror.refresh()
+    folder = repository.change_folder(change)
+    started = history.of(Event.CHANGE_REQUESTED)[0].data
+    release = repository.release_folder(started["system"], started["version"])
+    files = {_name(blob.path, folder): blob.content for blob in snapshot.files(folder)}
+    files |= {"release/" + blob.path.rsplit("/", 1)[-1]: blob.content for blob in snapshot.files(release)}
+    files |= {f"trust/{path.name}": path.read_bytes() for path in site.trust.files()}
+    files["journal.jsonl"] = b"".join(entry.to_line() for entry in history.entries)
+    files |= _runs(site.runs_folder(change))
+    return files
+
+
+def _name(path: str, folder: str) -> str:
+    name = path.removeprefix(f"{folder}/")
+    return name if name in ("plan.json", "request.yml") else f"records/{name}"
+
+
+def _runs(folder: Path) -> Mapping[str, bytes]:
+    paths: Iterable[Path] = sorted(folder.rglob("*.txt")) if folder.is_dir() else []
+    return {f"runs/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in paths}
+
+
+def _write(
+    site: Site, folder: Path, closure: Closure, files: Mapping[str, bytes], statement: bytes, signature: bytes
+) -> Closed:
+    folder.mkdir(parents=True, exist_ok=True)
+    bundle, report = folder / f"{closure.change}.evidence.tar", folder / f"{closure.change}.report.html"
+    digest = site.bundles.write_bundle(bundle, files, statement, signature, secrets=())
+    report.write_bytes(files["report.html"])
+    return Closed(closure, bundle, report, digest)

@@ -1,0 +1,132 @@
+"""Plan: decide everything, from what the protected branch holds and what the hosts say they run; then publish it."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from upgrader.domain.errors import BadInput, PreflightFailed
+from upgrader.domain.lifecycle import Event
+from upgrader.domain.plan import UNKNOWN, Plan, make_plan, read_plan
+from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookRun
+from upgrader.domain.request import Request
+from upgrader.flow import repository, upgrade
+from upgrader.flow.identity import acting_person
+from upgrader.flow.materials import ChangeFiles, make_materials, read_change_files
+from upgrader.flow.site import Site
+from upgrader.ports import InventoryHost, Progress, Snapshot, Tree
+
+PREFLIGHT = "playbooks/preflight.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """`before` is the plan that stood on the branch; `is_new` tells whether this one differs from it."""
+
+    plan: Plan
+    before: Plan | None
+    is_new: bool
+
+    def diff(self) -> Sequence[str]:
+        """The lines of plan.json that differ from the plan before, as a unified diff."""
+        old = self.before.to_bytes().decode().splitlines() if self.before else []
+        return list(
+            difflib.unified_diff(
+                old, self.plan.to_bytes().decode().splitlines(), "plan before", "plan now", lineterm=""
+            )
+        )
+
+
+def plan_change(site: Site, change: str, progress: Progress, *, publish: bool) -> Planned:
+    """Make the plan of a change; with `publish`, commit and push it and write the journal.
+
+    1. read the branch   2. ask the hosts   3. decide   4. publish. The same inputs give the same plan; its revision
+    only grows when something in it changed, and then every approval of the old one is void.
+    """
+    person = acting_person(site)
+    site.clone.pull()
+    snapshot = site.mirror.refresh()
+    _check_pushed(site, snapshot, change)
+    files = read_change_files(site, snapshot, change)
+    with site.export(snapshot) as tree:
+        hosts = site.inventory.resolve(tree.path, files.request.hosts)
+        progress("progress.asking-hosts", {"count": len(hosts)})
+        installed = installed_versions(site, tree, hosts, files)
+        planned = _decide(site, snapshot, files, tree, hosts, installed)
+    if publish:
+        _publish(site, planned, files.request, person)
+    return planned
+
+
+def installed_versions(site: Site, tree: Tree, hosts: Sequence[InventoryHost], files: ChangeFiles) -> Mapping[str, str]:
+    """Ask every host what it runs. A host that does not answer is `unknown`; one that answers nonsense is an error."""
+    run = PlaybookRun(
+        playbook=PREFLIGHT,
+        tree=str(tree.path),
+        hosts=tuple(host.name for host in hosts),
+        upgrade=upgrade.question(files.request.change, files.release),
+        forks=site.forks,
+        timeout_seconds=300,
+        dry_run=False,
+    )
+    result = site.fleet(tree, site.runs_folder(files.request.change)).run(run, lambda _: None)
+    return {report.host: _installed(report) for report in result.reports}
+
+
+def _installed(report: HostReport) -> str:
+    match report.outcome:
+        case HostOutcome.UNCHANGED:
+            return report.current
+        case HostOutcome.UNREACHABLE:
+            return UNKNOWN
+        case _:
+            raise PreflightFailed("host-not-ready", host=report.host, found=report.detail or report.outcome)
+
+
+def _decide(
+    site: Site,
+    snapshot: Snapshot,
+    files: ChangeFiles,
+    tree: Tree,
+    hosts: Sequence[InventoryHost],
+    installed: Mapping[str, str],
+) -> Planned:
+    trust = site.trust.load()
+    trust.rule(files.request.kind)
+    stands = snapshot.read(f"{repository.change_folder(files.request.change)}/plan.json")
+    before = read_plan(stands) if stands is not None else None
+    revision = before.revision if before else 1
+    plan = make_plan(make_materials(site, trust, files, tree, hosts, installed, revision))
+    if before is not None and plan != before:
+        plan = replace(plan, revision=revision + 1)
+    return Planned(plan, before, is_new=plan != before)
+
+
+def _publish(site: Site, planned: Planned, request: Request, person: str) -> None:
+    plan = planned.plan
+    with site.journal(plan.change) as journal:
+        if not journal.history().entries:  # asked for on another machine: its request is on the branch
+            data = {
+                "system": request.system,
+                "version": request.version,
+                "kind": request.kind,
+                "reason": request.reason,
+            }
+            journal.write(Event.CHANGE_REQUESTED, data, at=site.clock(), actor=request.requester)
+        last = journal.history().last(Event.PLAN_MADE)
+        if last is None or last.data["plan"] != plan.digest.hex:
+            made = {"plan": plan.digest.hex, "revision": plan.revision, "hosts": len(plan.hosts)}
+            journal.write(Event.PLAN_MADE, made, at=site.clock(), actor=person)
+    if planned.is_new:
+        file = f"{repository.change_folder(plan.change)}/plan.json"
+        message = f"{plan.change}: plan {plan.release_name}, revision {plan.revision}"
+        repository.publish(site, {file: plan.to_bytes()}, message)
+
+
+def _check_pushed(site: Site, snapshot: Snapshot, change: str) -> None:
+    """The plan is made from the branch: a request that only stands in the work tree would silently not count."""
+    path = f"{repository.change_folder(change)}/request.yml"
+    local = site.clone.root / path
+    if not local.exists():
+        raise BadInput("change-unknown", change=change, file=path)
+    if snapshot.read(path) != local.read_bytes():
+        raise BadInput("request-not-pushed", file=path)

@@ -1,0 +1,28 @@
+"""Where things stand in a site repository, and how a person's files get there."""
+
+from collections.abc import Mapping
+
+from upgrader.flow.site import Site
+
+EXECUTED = ("ansible.cfg", "collections", "inventory", "playbooks", "roles")
+
+
+def release_folder(system: str, version: str) -> str:
+    return f"releases/{system}/{version}"
+
+
+def change_folder(change: str) -> str:
+    return f"approvals/{change}"
+
+
+def publish(site: Site, files: Mapping[str, bytes], message: str) -> None:
+    """Write files into the person's clone, commit exactly these, and push.
+
+    Everything is checked before the first byte is written; a push that fails says so and leaves the commit in place.
+    """
+    for path, content in files.items():
+        target = site.clone.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    site.clone.commit([site.clone.root / path for path in sorted(files)], message)
+    site.clone.push()

@@ -1,0 +1,55 @@
+"""Request: write down one change that is asked for. Nothing is decided and no host is contacted."""
+
+import re
+from dataclasses import dataclass, replace
+
+from upgrader.domain.errors import BadInput, Refused
+from upgrader.domain.lifecycle import Event
+from upgrader.domain.names import ChangeId
+from upgrader.domain.request import Request
+from upgrader.flow import repository
+from upgrader.flow.identity import acting_person
+from upgrader.flow.site import Site
+from upgrader.flow.stage import MANIFEST
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    request: Request
+    file: str
+
+
+def request_change(site: Site, wanted: Request) -> Requested:
+    """Give the change its number, write request.yml, commit it, push it, and open the journal.
+
+    `wanted.change` is only a placeholder: the number is the next free one of the year in the site's repository.
+    """
+    person = acting_person(site)
+    site.clone.pull()
+    release = f"{repository.release_folder(wanted.system, wanted.version)}/{MANIFEST}"
+    if not (site.clone.root / release).exists():
+        raise BadInput("release-not-staged", release=f"{wanted.system} {wanted.version}", file=release)
+    site.trust.load().rule(wanted.kind)
+    request = replace(wanted, change=next_change(site, site.change_prefix), requester=person)
+    file = f"{repository.change_folder(request.change)}/request.yml"
+    text = site.documents.write_request(request)
+    _check_reads_back(site, text, request, file)
+    repository.publish(site, {file: text.encode()}, f"{request.change}: request {request.system} {request.version}")
+    with site.journal(request.change) as journal:
+        data = {"system": request.system, "version": request.version, "kind": request.kind, "reason": request.reason}
+        journal.write(Event.CHANGE_REQUESTED, data, at=site.clock(), actor=person)
+    return Requested(request, file)
+
+
+def next_change(site: Site, prefix: str) -> ChangeId:
+    """The next free number of this year, counted in the person's clone: `CHG-2026-0142`."""
+    start = f"{prefix}-{site.clock():%Y}-"
+    folder = site.clone.root / "approvals"
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    taken = [int(name.removeprefix(start)) for name in names if re.fullmatch(re.escape(start) + r"\d{4,6}", name)]
+    return ChangeId(f"{start}{max(taken, default=0) + 1:04}")
+
+
+def _check_reads_back(site: Site, text: str, request: Request, file: str) -> None:
+    if site.documents.read_request(text.encode(), file) != request:
+        raise Refused("request-not-faithful", file=file)

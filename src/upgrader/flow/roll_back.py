@@ -1,0 +1,107 @@
+"""Roll back: take back what this change did, on every host that it touched, and say what each host ended as."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from upgrader.domain.change import Change, view
+from upgrader.domain.errors import ExitCode, Refused
+from upgrader.domain.journal import History
+from upgrader.domain.lifecycle import Event, may
+from upgrader.domain.plan import Plan, read_plan
+from upgrader.flow import repository
+from upgrader.flow.identity import acting_person
+from upgrader.flow.materials import need
+from upgrader.flow.running import Running, run_playbook
+from upgrader.flow.site import Site
+from upgrader.ports import Journal, Progress, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    exit_code: ExitCode
+    change: Change
+    because: str
+
+
+def roll_back_change(site: Site, change: str, reason: str, progress: Progress) -> TakenBack:
+    """Take a change back because a person says so, outside the window too: the way back is part of what was signed.
+
+    Raises Refused when the change is not in a state that can be taken back.
+    """
+    actor = acting_person(site)
+    with (
+        site.locks.hold([f"change-{change}"], purpose=f"rollback {change}", holder=actor, now=site.clock()),
+        site.journal(change) as journal,
+    ):
+        state = journal.history().state
+        if not may(state, Event.ROLLBACK_STARTED):
+            raise Refused("change-not-in-state", state=state, event=Event.ROLLBACK_STARTED, legal="-")
+        with authorized_before(site, change, journal, actor, progress) as running:
+            return take_back(running, f"asked: {reason}")
+
+
+def resume_rollback(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> TakenBack:
+    """Go on with a rollback that was cut short, or that left hosts behind."""
+    with authorized_before(site, change, journal, actor, progress) as running:
+        started = journal.history().last(Event.ROLLBACK_STARTED)
+        because = started.data["because"] if started else "-"
+        if may(journal.history().state, Event.ROLLBACK_STARTED):  # stuck: try once more
+            return take_back(running, because)
+        return _take_back_hosts(running, because)
+
+
+def take_back(running: Running, because: str) -> TakenBack:
+    """Write down why, then take back every host that a started wave may have touched, all at once."""
+    running.write(Event.ROLLBACK_STARTED, {"because": because})
+    return _take_back_hosts(running, because)
+
+
+def _take_back_hosts(running: Running, because: str) -> TakenBack:
+    touched = view(running.journal.history(), running.plan).touched
+    if touched:
+        run_playbook(running, running.plan.playbooks.rollback, touched, None)
+    change = view(running.journal.history(), running.plan)
+    left = [host.name for host in change.not_restored]
+    if left:
+        running.write(Event.ROLLBACK_INCOMPLETE, {"hosts": left})
+    else:
+        running.write(Event.ROLLBACK_FINISHED, {"hosts": list(touched)})
+    change = replace(change, state=running.journal.history().state)
+    return TakenBack(ExitCode.ROLLBACK_INCOMPLETE if left else ExitCode.ROLLED_BACK, change, because)
+
+
+@contextmanager
+def authorized_before(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Iterator[Running]:
+    """The plan and the tree that were authorized when this change began: a rollback runs exactly these.
+
+    Approvals that have run out since do not block the way back; other bytes than the authorized ones do.
+    """
+    snapshot, plan = _authorized(site, change, journal.history())
+    with site.export(snapshot) as tree:
+        if tree.digest != plan.playbooks.tree:
+            raise Refused("plan-not-of-its-parts", change=change, part="playbooks")
+        hosts = [f"host-{host.name}" for host in plan.hosts]
+        with site.locks.hold(hosts, purpose=f"rollback {change}", holder=actor, now=site.clock()):
+            yield Running(site, journal, plan, tree, actor, progress)
+
+
+def authorized_plan(site: Site, change: str, history: History) -> Plan:
+    """The plan under which this change ran, read from the commit that the gate let pass."""
+    return _authorized(site, change, history)[1]
+
+
+def _authorized(site: Site, change: str, history: History) -> tuple[Snapshot, Plan]:
+    authorized = history.last(Event.PLAN_AUTHORIZED)
+    if authorized is None:
+        raise Refused("change-not-in-state", state=history.state, event=Event.ROLLBACK_STARTED, legal="-")
+    snapshot = site.mirror.at(authorized.data["commit"])
+    content = need(snapshot, f"{repository.change_folder(change)}/plan.json")
+    return snapshot, _plan_of(content, authorized.data["plan"])
+
+
+def _plan_of(content: bytes, digest: str) -> Plan:
+    plan = read_plan(content)
+    if plan.digest.hex != digest:
+        raise Refused("plan-digest", expected=digest[:8], found=plan.digest.short, file="plan.json")
+    return plan

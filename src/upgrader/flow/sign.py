@@ -1,0 +1,82 @@
+"""Sign: one person gives, refuses or takes back their word for exactly one plan, with their own key."""
+
+import secrets
+from dataclasses import dataclass
+
+from upgrader.domain.errors import BadInput, Refused
+from upgrader.domain.names import RoleId
+from upgrader.domain.plan import Plan, read_plan
+from upgrader.domain.record import ApprovalRecord, Decision, Namespace, plan_facts, record_name, write_record
+from upgrader.domain.trust import Trust
+from upgrader.flow import repository
+from upgrader.flow.identity import acting_person, signing_key
+from upgrader.flow.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What the person says."""
+
+    decision: Decision
+    role: RoleId | None
+    reason: str
+
+
+def plan_to_sign(site: Site, change: str) -> Plan:
+    """The plan as it stands on the branch, for the person to read before they sign."""
+    site.clone.pull()
+    path = f"{repository.change_folder(change)}/plan.json"
+    file = site.clone.root / path
+    if not file.exists():
+        raise BadInput("plan-not-made", change=change, file=path)
+    return read_plan(file.read_bytes(), path)
+
+
+def sign(site: Site, plan: Plan, word: Word) -> ApprovalRecord:
+    """Sign a decision under the digest of `plan`, commit the record and push it.
+
+    Refused at once, before anything is written, when it could never count: not this person's role, or their
+    own request.
+    """
+    person, key = acting_person(site), signing_key(site)
+    trust = site.trust.load()
+    if word.decision is Decision.APPROVE and person == plan.requester:
+        raise Refused("requester-signed", person=person, file="-")
+    facts = plan_facts(plan)
+    record = ApprovalRecord(
+        format=ApprovalRecord.FORMAT,
+        site=plan.site,
+        repository=plan.repository,
+        change=plan.change,
+        revision=str(plan.revision),
+        plan=plan.digest,
+        decision=word.decision,
+        person=person,
+        role=word.role or _only_role(trust, plan, person),
+        issued=site.clock(),
+        expires=plan.window.closes,
+        nonce=secrets.token_hex(16),
+        reason=word.reason,
+        release=facts.release,
+        hosts=facts.hosts,
+        window=facts.window,
+        downtime=facts.downtime,
+    )
+    content = write_record(record)
+    signature = site.signatures.sign(content, Namespace.APPROVAL, key)
+    path = f"{repository.change_folder(plan.change)}/{record_name(record)}"
+    message = f"{plan.change}: {word.decision} by {person} as {record.role}"
+    repository.publish(site, {path: content, f"{path}.sig": signature}, message)
+    return record
+
+
+def _only_role(trust: Trust, plan: Plan, person_id: str) -> RoleId:
+    """The one role in which this person's word counts for this plan. Raises when there is none, or a choice."""
+    person = trust.person(person_id)
+    wanted = [row.role for row in trust.rule(plan.kind).approvals]
+    held = [role for role in wanted if person is not None and person.active and role in person.roles]
+    if not held:
+        raise Refused("role-not-held", person=person_id, role=", ".join(wanted), file="-")
+    if len(held) > 1:
+        raise BadInput("role-to-choose", person=person_id, roles=", ".join(held))
+    return held[0]

@@ -1,0 +1,65 @@
+"""A site: everything of the world that the verbs reach, as one value. `app.py` makes it; nothing here decides."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from upgrader.domain.digest import Digest
+from upgrader.domain.evidence import ReportView
+from upgrader.domain.names import PersonId
+from upgrader.domain.plan import Versions
+from upgrader.ports import (
+    Builds,
+    Bundles,
+    Clock,
+    Clone,
+    Documents,
+    Fleet,
+    Inventory,
+    Journal,
+    Locks,
+    Mirror,
+    Prober,
+    Signatures,
+    Snapshot,
+    Tree,
+    TrustStore,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """`person` acts; `key` is that person's own signing key. Both may be missing for verbs that only read."""
+
+    clone: Clone
+    mirror: Mirror
+    trust: TrustStore
+    signatures: Signatures
+    builds: Builds
+    documents: Documents
+    inventory: Inventory
+    locks: Locks
+    clock: Clock
+    state: Path
+    versions: Versions
+    forks: int
+    time_zone: str
+    change_prefix: str
+    hospital: Mapping[str, str]
+    person: PersonId | None
+    key: Path | None
+    journal: Callable[[str], AbstractContextManager[Journal]]
+    export: Callable[[Snapshot], AbstractContextManager[Tree]]
+    tree_digest: Callable[[Path], Digest]
+    fleet: Callable[[Tree, Path], Fleet]
+    prober: Callable[[Tree], Prober]
+    sleep: Callable[[float], None]
+    render_report: Callable[[ReportView], str]
+    bundles: Bundles
+
+    def change_folder(self, change: str) -> Path:
+        return self.state / "changes" / change
+
+    def runs_folder(self, change: str) -> Path:
+        return self.change_folder(change) / "runs"

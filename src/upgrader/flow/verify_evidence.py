@@ -1,0 +1,131 @@
+"""Verify evidence: one file and a laptop without network are enough to say who signed what, what ran, and how it ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import Integrity, Refused
+from upgrader.domain.evidence import Closure
+from upgrader.domain.journal import History, read_history
+from upgrader.domain.lifecycle import Event
+from upgrader.domain.plan import Plan, read_plan
+from upgrader.domain.record import NAMESPACES, AcceptanceRecord, Namespace, kind_of_file, read_any_record
+from upgrader.domain.trust import Trust
+from upgrader.ports import Bundle, Bundles, ReadTrust, Signatures
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a bundle proves. `root` is the fingerprint of the keys that everything else rests on."""
+
+    closure: Closure
+    root: Digest
+    root_was_given: bool
+    signatures: Sequence[str]
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """What an auditor needs: no network, no clone, no state; ssh-keygen does the verifying."""
+
+    bundles: Bundles
+    signatures: Signatures
+    read_trust: ReadTrust
+
+
+def verify_evidence(auditor: Auditor, path: Path, root: str | None) -> Verified:
+    """Check a bundle from its last byte to its first signature.
+
+    1. the trust chain, against `root` when given   2. the seal   3. every file   4. plan, journal and closure agree
+    5. every record's signature, as of the time at which it was made   Raises Integrity or Refused naming what is wrong.
+    """
+    roots: list[Digest] = []
+
+    def check_seal(bundle: Bundle) -> None:
+        trust, fingerprint = auditor.read_trust(bundle.files)
+        roots.append(fingerprint)
+        if root is not None and root != str(fingerprint):
+            raise Refused("evidence-other-root", expected=root, found=fingerprint)
+        _check_seal(auditor, trust, bundle)
+
+    bundle = auditor.bundles.check_bundle(path, check_seal)
+    trust, _ = auditor.read_trust(bundle.files)
+    plan = read_plan(bundle.files["plan.json"])
+    history = read_history(bundle.files["journal.jsonl"].splitlines(keepends=True), "journal.jsonl")
+    _check_agreement(bundle, plan, history)
+    signed = _check_records(auditor, trust, bundle, plan, history)
+    return Verified(bundle.statement.closure, roots[0], root is not None, signed, len(history.entries))
+
+
+def _check_seal(auditor: Auditor, trust: Trust, bundle: Bundle) -> None:
+    closure = bundle.statement.closure
+    person = trust.person(closure.closed_by)
+    if person is None:
+        raise Refused("person-not-active", person=closure.closed_by, file="statement.json")
+    try:
+        auditor.signatures.verify(
+            bundle.statement_bytes,
+            bundle.signature,
+            namespace=Namespace.EVIDENCE,
+            principal=person.id,
+            keys=person.keys,
+            at=closure.closed,
+            file="statement.json",
+        )
+    except Refused as error:
+        raise Integrity("evidence-seal-broken", file="statement.json", found=error.code) from error
+
+
+def _check_agreement(bundle: Bundle, plan: Plan, history: History) -> None:
+    """The closure, the plan and the journal speak of the same thing."""
+    closure = bundle.statement.closure
+    authorized = history.last(Event.PLAN_AUTHORIZED)
+    facts = {
+        "closure.json": (closure.to_bytes(), bundle.files.get("closure.json")),
+        "plan.json": (plan.digest, closure.plan),
+        "journal.jsonl": (history.head, closure.journal),
+        "journal.jsonl plan": (authorized.data["plan"] if authorized else "", plan.digest.hex),
+    }
+    for name, (found, expected) in facts.items():
+        if found != expected:
+            raise Integrity("evidence-disagrees", file=name)
+
+
+def _check_records(auditor: Auditor, trust: Trust, bundle: Bundle, plan: Plan, history: History) -> Sequence[str]:
+    """Every signed record holds; those that the gate counted are all here, and the acceptance names this journal."""
+    signed = []
+    for path, content in sorted(bundle.files.items()):
+        if kind_of_file(path) is None:
+            continue
+        record = read_any_record(content, path)
+        person = trust.person(record.person)
+        auditor.signatures.verify(
+            content,
+            bundle.files.get(f"{path}.sig", b""),
+            namespace=NAMESPACES[type(record)],
+            principal=record.person,
+            keys=person.keys if person else (),
+            at=record.issued,
+            file=path,
+        )
+        if isinstance(record, AcceptanceRecord):
+            _check_acceptance(record, plan, history, path)
+        signed.append(path.rsplit("/", 1)[-1])
+    _check_counted(history, set(signed))
+    return signed
+
+
+def _check_acceptance(record: AcceptanceRecord, plan: Plan, history: History, path: str) -> None:
+    lines = {Digest.of(entry.to_line()) for entry in history.entries}
+    if record.plan != plan.digest or record.journal not in lines:
+        raise Integrity("evidence-disagrees", file=path)
+
+
+def _check_counted(history: History, present: set[str]) -> None:
+    authorized = history.last(Event.PLAN_AUTHORIZED)
+    counted = authorized.data["approvals"] if authorized else []
+    missing = sorted({path.rsplit("/", 1)[-1] for path in counted} - present)
+    if missing or not counted:
+        raise Integrity("evidence-record-missing", file=", ".join(missing) or "-")

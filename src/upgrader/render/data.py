@@ -1,0 +1,106 @@
+"""What `--json` prints: one object per answer, with its format and version in `format`."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from upgrader.domain import plain
+from upgrader.domain.authorization import Standing
+from upgrader.domain.change import Change
+from upgrader.domain.errors import ExitCode
+from upgrader.domain.plan import Plan
+from upgrader.domain.record import Record
+from upgrader.domain.trust import Row
+from upgrader.flow.request import Requested
+from upgrader.flow.soak import Soaked
+from upgrader.flow.stage import Staged
+
+Json = Mapping[str, Any]
+
+
+def staged_json(staged: Staged) -> Json:
+    return {
+        "format": "upgrader.staged/1",
+        "system": staged.release.system,
+        "version": staged.release.version,
+        "files": staged.files,
+        "bytes": staged.size,
+        "signed_by": staged.signed_by,
+        "was_there": staged.was_there,
+    }
+
+
+def requested_json(requested: Requested) -> Json:
+    return {"format": "upgrader.requested/1", "change": requested.request.change, "file": requested.file}
+
+
+def plain_record(record: Record) -> dict[str, Any]:
+    """The fields of a record, as its text is filled in."""
+    fields: dict[str, Any] = plain.to_plain(record)
+    return fields
+
+
+def record_json(record: Record) -> Json:
+    return {"format": "upgrader.recorded/1", "record": plain_record(record)}
+
+
+def plan_json(plan: Plan) -> Json:
+    return {"format": "upgrader.planned/1", "digest": plan.digest.hex, "plan": plain.to_plain(plan)}
+
+
+def standing_json(standing: Standing) -> Json:
+    return {
+        "format": "upgrader.approvals/1",
+        "change": standing.change,
+        "plan": standing.plan.hex,
+        "may_run": standing.is_complete,
+        "counted": [
+            {"file": s.file, "person": s.record.person, "role": s.record.role} for s in standing.counted if s.record
+        ],
+        "left_out": [
+            {"file": file, "code": fault.code, "fields": dict(fault.fields), "refuses_all": fault.tampered}
+            for file, fault in standing.left_out
+        ],
+        "rejected_by": list(standing.rejected_by),
+        "missing": [{"role": row.role, "count": row.count} for row in standing.missing],
+        "people_missing": standing.people_missing,
+        "tests_missing": list(standing.tests_missing),
+    }
+
+
+def change_json(name: str, change: Change, *, exit_code: ExitCode) -> Json:
+    return {
+        "format": "upgrader.change/1",
+        "change": name,
+        "state": change.state,
+        "exit_code": int(exit_code),
+        "plan": change.plan_digest,
+        "stopped_because": change.stopped_because,
+        "counts": {outcome.value: count for outcome, count in change.counts.items()},
+        "hosts": [plain.to_plain(host) for host in change.hosts.values()],
+        "waves": [plain.to_plain(wave) for wave in change.waves.values()],
+    }
+
+
+def changes_json(changes: Mapping[str, Change]) -> Json:
+    listed = [
+        {"change": name, "state": one.state, "counts": {o.value: count for o, count in one.counts.items()}}
+        for name, one in changes.items()
+    ]
+    return {"format": "upgrader.changes/1", "changes": listed}
+
+
+def soaked_json(name: str, soaked: Soaked) -> Json:
+    return {
+        "format": "upgrader.soaked/1",
+        "change": name,
+        "state": soaked.change.state,
+        "verdict": soaked.verdict,
+        "reasons": list(soaked.reasons),
+        "seconds_left": soaked.seconds_left,
+        "exit_code": int(soaked.exit_code),
+    }
+
+
+def rows(missing: Iterable[Row]) -> str:
+    """Rows of a rule in one line: `information-department 1, owning-department 1`."""
+    return ", ".join(f"{row.role} {row.count}" for row in missing)

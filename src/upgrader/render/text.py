@@ -1,0 +1,145 @@
+"""What people read on the terminal: lines and small tables, in their language."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from upgrader.domain.authorization import Standing
+from upgrader.domain.change import Change, HostState
+from upgrader.domain.plan import UNKNOWN, Plan, Wave
+from upgrader.domain.playbook import HostOutcome
+from upgrader.domain.trust import Trust
+from upgrader.flow.soak import Soaked
+from upgrader.flow.stage import Staged
+from upgrader.language import Texts
+
+Lines = Sequence[Any]
+GOOD = frozenset({HostOutcome.UPGRADED, HostOutcome.UNCHANGED})
+MOST_HOSTS = 40
+
+
+def staged(staged: Staged, texts: Texts) -> Lines:
+    release = staged.release
+    return [
+        texts("staged.head", name=release.name, files=staged.files, size=size(staged.size), vendor=release.vendor),
+        f"  ✓ {texts('staged.signed', fingerprint=staged.signed_by)}",
+        f"  ✓ {texts('staged.whole')}",
+        f"  ✓ {texts('staged.follows', follows=_versions(release.follows, texts))}",
+        f"  {release.summary[texts.language]}",
+        *([f"  = {texts('staged.was-there')}"] if staged.was_there else []),
+    ]
+
+
+def plan(plan: Plan, texts: Texts) -> Lines:
+    """The plan as people sign it: what, where, in which order, when, how long, and what they should know."""
+    old = sorted({host.installed for host in plan.hosts if host.installed != plan.release.version})
+    return [
+        texts(
+            "plan.head",
+            change=plan.change,
+            system=plan.release.system,
+            old=_versions(old, texts),
+            new=plan.release.version,
+            digest=plan.digest.short,
+            revision=plan.revision,
+        ),
+        f"  {texts('plan.reason')}: {plan.reason}",
+        f"  {texts('plan.requester')}: {plan.requester}   {texts('plan.kind')}: {texts(f'kind.{plan.kind}')}",
+        *[_wave_line(wave, plan, texts) for wave in plan.waves],
+        f"  {texts('plan.window')}: {local(plan.window.opens, plan.window.zone)} → "
+        f"{local(plan.window.closes, plan.window.zone)} ({plan.window.zone})",
+        f"  {texts('plan.downtime', seconds=plan.release.downtime_seconds)}",
+        f"  {texts('plan.soak', seconds=plan.soak.seconds, then=texts(f'unstable.{plan.soak.when_unstable}'))}",
+        f"  {texts('plan.stop', wave=plan.thresholds.failed_in_wave, all=plan.thresholds.failed_in_all)}",
+        f"  {texts('plan.probes')}: {', '.join(probe.name for probe in plan.probes)}",
+        *[f"  ! {number} {texts(f'note.{note.code}', **note.fields)}" for number, note in enumerate(plan.notes, 1)],
+    ]
+
+
+def standing(standing: Standing, plan: Plan, trust: Trust, texts: Texts) -> Lines:
+    """Who signed, who is missing, what was refused and why, and whether the change may run."""
+    lines = [texts("approvals.head", change=standing.change, digest=standing.plan.short, release=plan.release_name)]
+    for signed in standing.counted:
+        if signed.record is not None:
+            person = trust.person(signed.record.person)
+            name = person.name[texts.language] if person else signed.record.person
+            lines.append(f"  ✓ {texts('approvals.signed', name=name, role=signed.record.role)}")
+    lines += [f"  ✗ {texts('approvals.rejected', person=person)}" for person in standing.rejected_by]
+    lines += [f"  … {texts('approvals.missing', role=row.role, count=row.count)}" for row in standing.missing]
+    lines += [f"  … {texts('approvals.test', test=texts(f'test.{test}'))}" for test in standing.tests_missing]
+    lines += [
+        f"  ✗ {file.rsplit('/', 1)[-1]}: {texts(f'error.{fault.code}.what', **{'file': file, **fault.fields})}"
+        for file, fault in standing.left_out
+    ]
+    lines.append(texts("approvals.may" if standing.is_complete else "approvals.may-not"))
+    return lines
+
+
+def change(name: str, change: Change, texts: Texts, *, because: str = "") -> Lines:
+    """One change: its state, why it stopped, and what every host ended as."""
+    told = [f"{texts(f'outcome.{outcome}')} {count}" for outcome, count in sorted(change.counts.items())]
+    lines: list[Any] = [
+        texts("change.head", change=name, state=texts(f"state.{change.state}"), counts=" · ".join(told))
+    ]
+    if because:
+        code = because.split(":", 1)[0]
+        key = f"because.{code}"
+        lines.append(f"  {texts('change.stopped')}: {texts(key) if texts.has(key) else because}")
+    if change.hosts:
+        lines.append(_hosts_table(list(change.hosts.values()), texts))
+    return lines
+
+
+def changes(changes: Mapping[str, Change], texts: Texts) -> Lines:
+    """All changes, a line each."""
+    if not changes:
+        return [texts("change.none")]
+    return [f"{name}  {texts(f'state.{one.state}')}" for name, one in changes.items()]
+
+
+def soaked(name: str, soaked: Soaked, texts: Texts) -> Lines:
+    if soaked.verdict is None:
+        head = texts("soak.going-on", change=name, seconds=soaked.seconds_left)
+    else:
+        head = texts("soak.over", change=name, verdict=texts(f"verdict.{soaked.verdict}"))
+    return [head, *[f"  ✗ {reason}" for reason in soaked.reasons[:20]]]
+
+
+def size(count: int) -> str:
+    """Bytes for people: `48.2 MB` (decimal, as vendors write it)."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+def local(moment: datetime, zone: str) -> str:
+    """An instant on the hospital's clock: `2026-11-21 23:00`."""
+    return moment.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
+
+
+def _versions(versions: Sequence[str], texts: Texts) -> str:
+    named = {"": texts("version.nothing"), UNKNOWN: texts("version.unknown")}
+    return ", ".join(named.get(version, version) for version in versions) or "-"
+
+
+def _wave_line(wave: Wave, plan: Plan, texts: Texts) -> str:
+    count = len(wave.hosts)
+    shown = ", ".join(wave.hosts[:4]) + (" …" if count > 4 else "")
+    kind = texts("wave.canary" if wave.name == "canary" else "wave.wave")
+    return f"  {texts('plan.wave', number=wave.number, kind=kind, count=count)}  {shown}"
+
+
+def _hosts_table(hosts: Sequence[HostState], texts: Texts) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=True, header_style="dim", padding=(0, 1))
+    for column in ("host", "wave", "outcome", "version", "downtime", "detail"):
+        table.add_column(texts(f"column.{column}"), overflow="fold", no_wrap=column != "detail")
+    ordered = sorted(hosts, key=lambda host: (host.outcome in GOOD, host.wave, host.name))
+    for host in ordered[:MOST_HOSTS]:
+        mark = "✓" if host.outcome in GOOD else "·" if host.outcome is HostOutcome.NOT_RUN else "✗"
+        down = f"{host.downtime_ms / 1000:.1f} s" if host.downtime_ms else ""
+        outcome = f"{mark} {texts(f'outcome.{host.outcome}')}"
+        table.add_row(host.name, str(host.wave), outcome, _versions([host.current], texts), down, host.detail[:60])
+    if len(ordered) > MOST_HOSTS:
+        table.add_row(texts("change.more-hosts", count=len(ordered) - MOST_HOSTS))
+    return table
