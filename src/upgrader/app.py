@@ -47,7 +47,10 @@ class SiteToBe:
 
 
 def open_site(choices: Choices) -> Site:
-    """Put a site together from its clone. Raises PreflightFailed `site-not-found`, BadInput for a wrong upgrader.yml."""
+    """Put a site together from its clone.
+
+    Raises PreflightFailed `site-not-found`, BadInput for a wrong upgrader.yml.
+    """
     from upgrader.adapters import bundle, documents, ssh_signatures
     from upgrader.adapters.build_store import BuildStore
     from upgrader.adapters.clock import system_clock

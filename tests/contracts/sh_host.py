@@ -108,7 +108,8 @@ class ShHost:
 
     @property
     def facts(self) -> list[str]:
-        return [line.split()[4] for line in (self.state / "journal").read_text(errors="replace").splitlines()]
+        lines = [line.split() for line in (self.state / "journal").read_text(errors="replace").splitlines()]
+        return [fields[4] for fields in lines if len(fields) > 4]  # a power cut may have torn one
 
     @property
     def calls(self) -> list[str]:

@@ -132,13 +132,13 @@ class SshFleet:
     def stop_host(self, name: str) -> None:
         """Gone from the network at once, with every session."""
         pid = int((self.folder / name / "sshd.pid").read_text())
+        sessions = _children(pid)
         for process in self.processes:
             if process.pid == pid:
                 process.kill()
                 process.wait()
-        for session in self.host(name).processes():
-            if b"sshd" in Path(f"/proc/{session}/cmdline").read_bytes():
-                os.kill(session, signal.SIGKILL)
+        for session in sessions:
+            os.kill(session, signal.SIGKILL)
 
     def stop(self) -> None:
         for process in self.processes:
@@ -197,6 +197,11 @@ class SshFleet:
         lines += ["        upgrader_service_manager: script"]
         (inventory / "hosts.yml").write_text("\n".join(lines) + "\n")
         (inventory / "known_hosts").write_text("".join(known))
+
+
+def _children(pid: int) -> list[int]:
+    listed = [Path(f"/proc/{pid}/task/{thread.name}/children") for thread in Path(f"/proc/{pid}/task").iterdir()]
+    return [int(child) for path in listed for child in path.read_text().split()]
 
 
 def _keygen(path: Path) -> None:

@@ -1,10 +1,13 @@
 """The evidence bundle: whichever byte of it is changed, the check fails and says where."""
 
 import base64
+import html
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -104,6 +107,20 @@ def test_any_tar_can_list_it_and_the_statement_comes_first(bundle: Path) -> None
     assert [member.name for member in members][:2] == [f"{CHANGE}/statement.json", f"{CHANGE}/statement.json.sig"]
     assert sorted(member.name for member in members[2:]) == sorted(f"{CHANGE}/{name}" for name in FILES)
     assert {(m.mtime, m.uid, m.gid, m.uname, m.mode) for m in members} == {(0, 0, 0, "", 0o644)}
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="no jq on this machine")
+def test_the_commands_that_the_report_prints_check_it_by_hand(bundle: Path, seal: Seal) -> None:
+    page = resources.files("upgrader.adapters.report").joinpath("report.html.j2").read_text(encoding="utf-8")
+    printed = html.unescape(
+        page[page.index("<pre><code>tar ") :].partition("</code></pre>")[0].removeprefix("<pre><code>")
+    )
+    commands = printed.replace("{{ view.seal.bundle|shell }}", bundle.name).replace("{{ change }}", CHANGE)
+
+    told = subprocess.run(["sh", "-e", "-c", commands], cwd=bundle.parent, capture_output=True, text=True, check=True)
+
+    assert 'Good "evidence@upgrader.v1" signature with ED25519 key SHA256:' in told.stdout
+    assert told.stdout.count(": OK") == len(FILES)
 
 
 def test_the_same_evidence_gives_the_same_bytes(bundle: Path, tmp_path: Path, seal: Seal) -> None:

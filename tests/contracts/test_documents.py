@@ -226,6 +226,7 @@ BAD = [
     ("request.yml", "30m", "15d", "13:18", "wrong-value"),
     ("request.yml", "interval: 1m", "interval: 31m", "13:33", "wrong-value"),
     ("request.yml", "hold", "pray", "13:52", "wrong-value"),
+    ("request.yml", "缺陷 2291", "缺" * 1001, "5:9", "text-too-long"),
     # a release
     ("release.yml", "zh: 修复", "zh: '{{ 修复 }}'", "5:25", "yaml-syntax"),
     ("release.yml", "archive", "'{{ archive }}'", "7:12", "template-mark"),
@@ -266,6 +267,13 @@ BAD = [
     ("release.yml", "cat {root}", "awk '{print $1}'", "33:10", "placeholder-not-allowed"),
     ("release.yml", "count: 1\n    failures_allowed: 0", "count: 1\n    failures_allowed: 1", "37:23", "wrong-value"),
     ("release.yml", "failed_in_wave: 0", "failed_in_wave: 3", "39:48", "wrong-value"),
+    (
+        "release.yml",
+        "builds: [",
+        f"builds: [{{file: b.tar, sha256: {'a' * 64}, size: 1}}, ",
+        "10:108",
+        "one-build-only",
+    ),
     # a policy
     ("policy.yml", "hospital, department-head: hospital", "hospital, department-head: clinic", "5:60", "wrong-value"),
     (
@@ -293,6 +301,13 @@ BAD = [
     ("policy.yml", "[{role: owning-department, count: 1}]", "[]", "29:17", "empty-not-allowed"),
     ("policy.yml", "role: owning-department", "role: owner", "29:25", "role-unknown"),
     ("policy.yml", "approval_hours: 336", "approval_hours: 337", "30:21", "wrong-value"),
+    (
+        "policy.yml",
+        "information-department, count: 1}, {role: department-head",
+        "vendor-test, count: 1}, {role: vendor-test",
+        "26:16",
+        "hospital-not-asked",
+    ),
     # the settings
     ("upgrader.yml", "time_zone: Asia/Shanghai", "time_zone: Beijing", "3:12", "time-zone-unknown"),
     ("upgrader.yml", "language: zh", "language: de", "4:11", "wrong-value"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from upgrader.adapters import git_mirror
 from upgrader.adapters.git_mirror import Blob, GitMirror, Snapshot, folder_digest, remove_export, tree_digest
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, PreflightFailed, Refused, UpgraderError
@@ -155,7 +156,9 @@ def test_the_settings_of_whoever_runs_it_do_not_count(
     mirror: GitMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = tmp_path / "ran"
-    (tmp_path / ".gitconfig").write_text(f'[core]\n\tfsmonitor = "touch {ran}"\n[uploadpack]\n\tpackObjectsHook = "touch {ran}"\n')
+    (tmp_path / ".gitconfig").write_text(
+        f'[core]\n\tfsmonitor = "touch {ran}"\n[uploadpack]\n\tpackObjectsHook = "touch {ran}"\n'
+    )
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
     monkeypatch.setenv("GIT_ALTERNATE_OBJECT_DIRECTORIES", str(tmp_path))
@@ -347,7 +350,15 @@ def test_names_that_differ_in_case_only_are_refused(work: Work, mirror: GitMirro
 
 @pytest.mark.parametrize(
     ("mode", "name"),
-    [("100644", ".git"), ("100644", ".GIT"), ("100644", ".."), ("100644", "."), ("100644", "a/b"), ("100664", "a"), ("0", "a")],
+    [
+        ("100644", ".git"),
+        ("100644", ".GIT"),
+        ("100644", ".."),
+        ("100644", "."),
+        ("100644", "a/b"),
+        ("100664", "a"),
+        ("0", "a"),
+    ],
 )
 def test_a_tree_that_git_add_would_never_make_is_refused(work: Work, mirror: GitMirror, mode: str, name: str) -> None:
     blob = bytes.fromhex(work.git("hash-object", "-w", "--stdin", feed=b"x"))
@@ -425,15 +436,30 @@ def test_other_content_under_the_id_of_an_object_is_found_though_git_hands_it_ou
 ) -> None:
     snapshot = refreshed_and_unpacked(mirror, mirrored(tmp_path))
     id = work.git("rev-parse", f"HEAD:{PLAN}")
-    put_loose(mirrored(tmp_path), id, loose(mirrored(tmp_path), id).replace(b"1", b"9"))
+    put_loose(mirrored(tmp_path), id, loose(mirrored(tmp_path), id).replace(b": 1", b": 9"))
 
-    believed = subprocess.run(["git", "-C", mirrored(tmp_path), "cat-file", "blob", id], capture_output=True, check=True)
+    believed = subprocess.run(
+        ["git", "-C", mirrored(tmp_path), "cat-file", "blob", id], capture_output=True, check=True
+    )
     assert believed.stdout == b'{"revision": 9}\n'
     with pytest.raises(Integrity) as refused:
         snapshot.files("approvals")
 
     assert refused.value.code == "git-object-damaged"
     assert refused.value.fields["expected"] == id
+
+
+@pytest.mark.parametrize("size", [b"96", b"6", b"9999999999"])
+def test_an_object_that_is_not_as_long_as_it_says_is_found_and_not_waited_for(
+    work: Work, mirror: GitMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: bytes
+) -> None:
+    monkeypatch.setattr(git_mirror, "ANSWER_SECONDS", 0.5)
+    snapshot = refreshed_and_unpacked(mirror, mirrored(tmp_path))
+    id = work.git("rev-parse", f"HEAD:{PLAN}")
+    put_loose(mirrored(tmp_path), id, loose(mirrored(tmp_path), id).replace(b"blob 16", b"blob " + size))
+
+    with pytest.raises((Integrity, Refused), match="git-object-"):
+        snapshot.read(PLAN)
 
 
 @pytest.mark.parametrize("what", ["HEAD", "HEAD^{tree}", "HEAD:approvals"])
@@ -528,7 +554,9 @@ def test_an_export_is_the_approved_tree_read_only(mirror: GitMirror, tmp_path: P
     assert digest == tree_digest(snapshot.files("roles", "playbooks")) == folder_digest(target)
     script = target / "roles/archive/files/host.sh"
     assert script.read_bytes() == b"#!/bin/sh\n"
-    modes = {path.stat().st_mode & 0o777 for path in target.rglob("*") if path.is_dir()} | {target.stat().st_mode & 0o777}
+    modes = {path.stat().st_mode & 0o777 for path in target.rglob("*") if path.is_dir()} | {
+        target.stat().st_mode & 0o777
+    }
     assert modes == {0o555}
     assert script.stat().st_mode & 0o777 == 0o555
     assert (target / "playbooks/upgrade.yml").stat().st_mode & 0o777 == 0o444
@@ -564,22 +592,24 @@ def test_whatever_changes_in_an_export_changes_its_digest(mirror: GitMirror, tmp
 
 
 def test_a_link_or_an_odd_file_in_an_export_is_found(mirror: GitMirror, tmp_path: Path) -> None:
-    for number, spoil in enumerate((lambda path: path.symlink_to("/etc"), os.mkfifo)):
-        target = tmp_path / f"export-{number}"
-        mirror.export(mirror.refresh(), ["roles"], target)
-        (target / "roles").chmod(0o755)
-        spoil(target / "roles" / "odd")
+    target = tmp_path / "export"
+    mirror.export(mirror.refresh(), ["roles"], target)
+    (target / "roles").chmod(0o755)
 
-        assert code_of(lambda target=target: folder_digest(target), Integrity) == "export-odd-file"
-        remove_export(target)
-        assert Path("/etc").exists()
+    (target / "roles" / "odd").symlink_to("/etc")
+    assert code_of(lambda: folder_digest(target), Integrity) == "export-odd-file"
+    (target / "roles" / "odd").unlink()
+    os.mkfifo(target / "roles" / "odd")
+    assert code_of(lambda: folder_digest(target), Integrity) == "export-odd-file"
 
 
 def test_an_export_goes_to_a_new_folder_and_is_never_empty(mirror: GitMirror, tmp_path: Path) -> None:
     snapshot = mirror.refresh()
     (tmp_path / "there").mkdir()
 
-    assert code_of(lambda: mirror.export(snapshot, ["roles"], tmp_path / "there"), PreflightFailed) == "export-not-written"
+    assert (
+        code_of(lambda: mirror.export(snapshot, ["roles"], tmp_path / "there"), PreflightFailed) == "export-not-written"
+    )
     assert code_of(lambda: mirror.export(snapshot, ["nothing"], tmp_path / "new")) == "tree-empty"
     with pytest.raises(ValueError, match="no prefix"):
         mirror.export(snapshot, [], tmp_path / "new")

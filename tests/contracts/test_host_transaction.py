@@ -99,7 +99,7 @@ def test_the_host_goes_back_when_the_new_version_is_not_healthy(host: ShHost, ol
 
 
 def test_a_service_that_dies_while_it_settles_is_taken_back(host: ShHost, old: Build, tmp_path: Path) -> None:
-    dying = make_build(tmp_path, "2.0", start="setsid sleep 0.3 </dev/null >/dev/null 2>&1 & echo $! >\"$pid\"; exit 0")
+    dying = make_build(tmp_path, "2.0", start='setsid sleep 0.3 </dev/null >/dev/null 2>&1 & echo $! >"$pid"; exit 0')
 
     fact = host.apply(dying, base="1.0", settle_seconds=1)
 
@@ -378,9 +378,7 @@ def test_after_a_power_cut_an_unconfirmed_change_is_taken_back_before_anything_e
 def test_two_transactions_on_one_host_exclude_each_other(host: ShHost, old: Build) -> None:
     slow = make_build(host.folder, "2.0", health="sleep 2")
     host.send(slow)
-    first = subprocess.Popen(
-        host.command("apply"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=host.environment
-    )
+    first = subprocess.Popen(host.command("apply"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=host.environment)
     assert first.stdin is not None
     first.stdin.write(host.lines(slow, base="1.0").encode())
     first.stdin.close()

@@ -34,7 +34,9 @@ def written(path: Path, facts: int = 3) -> bytes:
 
 def test_what_was_written_is_read_back_the_same(path: Path) -> None:
     with JournalFile(path) as journal:
-        entry = journal.write(Event.CHANGE_REQUESTED, {"plan": Digest.of(b"x"), "hosts": ("a", "b")}, at=NOW, actor="li.na")
+        entry = journal.write(
+            Event.CHANGE_REQUESTED, {"plan": Digest.of(b"x"), "hosts": ("a", "b")}, at=NOW, actor="li.na"
+        )
         in_memory = journal.history()
 
     assert JournalFile(path).history() == in_memory

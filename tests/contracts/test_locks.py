@@ -27,9 +27,12 @@ with Locks(Path(sys.argv[1])).hold(["host-01"], "apply", "zhang.min", datetime(2
 def test_the_second_is_told_who_holds_what_since_when(tmp_path: Path) -> None:
     locks = Locks(tmp_path)
 
-    with locks.hold(["host-01", "host-02"], "apply CHG-2026-0001", "li.na", NOW), pytest.raises(Locked) as refusal:
-        with locks.hold(["host-02", "host-03"], "apply CHG-2026-0002", "zhang.min", NOW):
-            pass
+    with (
+        locks.hold(["host-01", "host-02"], "apply CHG-2026-0001", "li.na", NOW),
+        pytest.raises(Locked) as refusal,
+        locks.hold(["host-02", "host-03"], "apply CHG-2026-0002", "zhang.min", NOW),
+    ):
+        pass
 
     assert refusal.value.code == "locked"
     assert refusal.value.fields == {
@@ -72,7 +75,7 @@ def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLD_UNTIL_KILLED, str(tmp_path)], stdout=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(Locked, match="zhang.min"), Locks(tmp_path).hold(["host-01"], "apply", "li.na", NOW):
+    with pytest.raises(Locked, match=r"zhang\.min"), Locks(tmp_path).hold(["host-01"], "apply", "li.na", NOW):
         pass
 
     holder.send_signal(signal.SIGKILL)

@@ -17,7 +17,6 @@ from upgrader.domain.evidence import (
     LeftBehind,
     ReportedEntry,
     ReportedHost,
-    ReportedPlace,
     ReportedProbe,
     ReportedRollback,
     ReportedSeal,
@@ -32,7 +31,7 @@ from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.probe import ProbeKind
 from upgrader.domain.release import Build
 from upgrader.domain.request import ChangeWindow, Kind
-from upgrader.domain.verdict import Verdict
+from upgrader.domain.verdict import Place, Verdict
 
 OPENS = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)  # 23:00 in Shanghai
 
@@ -141,7 +140,8 @@ FULL = ReportView(
             login=True,
             verdict=Verdict.STABLE,
             places=tuple(
-                ReportedPlace(
+                Place(
+                    probe="p",
                     host=f"exam-{n:02d}",
                     verdict=Verdict.STABLE,
                     asked=30,
@@ -158,7 +158,8 @@ FULL = ReportView(
             login=False,
             verdict=Verdict.STABLE,
             places=tuple(
-                ReportedPlace(
+                Place(
+                    probe="p",
                     host=f"exam-{n:02d}",
                     verdict=Verdict.STABLE,
                     asked=30,
@@ -250,11 +251,21 @@ ROLLED_BACK = replace(
             FULL.probes[0],
             verdict=Verdict.UNSTABLE,
             places=(
-                ReportedPlace(
-                    host="exam-01", verdict=Verdict.UNSTABLE, asked=3, healthy=0, last="401 Unauthorized, expected 207"
+                Place(
+                    probe="p",
+                    host="exam-01",
+                    verdict=Verdict.UNSTABLE,
+                    asked=3,
+                    healthy=0,
+                    last="401 Unauthorized, expected 207",
                 ),
-                ReportedPlace(
-                    host="exam-02", verdict=Verdict.INCONCLUSIVE, asked=3, healthy=1, last="no answer within 5 s"
+                Place(
+                    probe="p",
+                    host="exam-02",
+                    verdict=Verdict.INCONCLUSIVE,
+                    asked=3,
+                    healthy=1,
+                    last="no answer within 5 s",
                 ),
             ),
         ),
@@ -409,7 +420,7 @@ def test_only_a_change_id_gets_into_the_style_sheet() -> None:
 
 def test_many_places_are_told_by_those_that_need_a_look() -> None:
     places = tuple(
-        ReportedPlace(host=f"ward-{n:03d}", verdict=Verdict.STABLE, asked=5, healthy=4 if n == 7 else 5, last="ok")
+        Place(probe="p", host=f"ward-{n:03d}", verdict=Verdict.STABLE, asked=5, healthy=4 if n == 7 else 5, last="ok")
         for n in range(200)
     )
 

@@ -1,4 +1,4 @@
-"""Signatures: what ssh-keygen made counts once, for one meaning, by one person; everything else has a refusal of its own."""
+"""Signatures: what ssh-keygen made counts for one meaning, by one person; everything else has a refusal of its own."""
 
 import base64
 import hashlib
@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,9 @@ def test_what_a_person_signed_is_theirs(keys: dict[str, Path], li_na: Key, signa
     assert found == fingerprint(li_na.public) == listed.stdout.split()[1]
 
 
-@pytest.mark.parametrize(("kind", "options"), [("ecdsa", ("-b", "256")), ("ecdsa", ("-b", "521")), ("rsa", ("-b", "3072"))])
+@pytest.mark.parametrize(
+    ("kind", "options"), [("ecdsa", ("-b", "256")), ("ecdsa", ("-b", "521")), ("rsa", ("-b", "3072"))]
+)
 def test_other_good_kinds_of_key_count_too(tmp_path: Path, kind: str, options: tuple[str, ...]) -> None:
     key = make_key(tmp_path / "key", kind, *options)
 
@@ -70,7 +73,8 @@ def test_a_key_that_only_an_agent_holds_can_sign(
     key = make_key(tmp_path / "key")
     socket = tmp_path / "agent"
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
-    request.addfinalizer(lambda: (agent.kill(), agent.wait()))
+    request.addfinalizer(agent.wait)
+    request.addfinalizer(agent.kill)
     monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
     for _ in range(100):
         if subprocess.run(["ssh-add", "-q", key], capture_output=True, check=False).returncode == 0:
@@ -208,7 +212,7 @@ def test_wherever_one_bit_of_a_signature_flips_it_is_refused(li_na: Key, signatu
         flipped = bytearray(content)
         flipped[place] ^= 0x01
 
-        refusal(lambda flipped=flipped: verify(RECORD, armoured_again(flipped), APPROVAL, "li.na", [li_na], NOW))
+        refusal(partial(verify, RECORD, armoured_again(bytes(flipped)), APPROVAL, "li.na", [li_na], NOW))
 
 
 @pytest.mark.parametrize("bits", ["2048", "3071"])
@@ -225,7 +229,17 @@ def test_rsa_below_3072_bits_is_not_allowed(tmp_path: Path, bits: str) -> None:
 
 def test_a_certificate_in_the_place_of_a_key_is_not_allowed(tmp_path: Path, keys: dict[str, Path]) -> None:
     key = make_key(tmp_path / "key")
-    command = ["ssh-keygen", "-q", "-s", keys["zhang.min"], "-I", "li.na", "-n", "li.na", key.with_suffix(".pub")]
+    command: list[str | Path] = [
+        "ssh-keygen",
+        "-q",
+        "-s",
+        keys["zhang.min"],
+        "-I",
+        "li.na",
+        "-n",
+        "li.na",
+        key.with_suffix(".pub"),
+    ]
     subprocess.run(command, check=True)
     made = subprocess.run(
         ["ssh-keygen", "-Y", "sign", "-f", tmp_path / "key-cert.pub", "-n", APPROVAL],
@@ -268,7 +282,9 @@ def test_a_token_that_nobody_touched_does_not_count() -> None:
     assert refusal(lambda: verify(RECORD, signature, APPROVAL, "li.na", [public], NOW)).code == "key-not-touched"
 
 
-@pytest.mark.parametrize("public", ["", "ssh-ed25519", "ssh-ed25519 AAAA", "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIA==", "x y z"])
+@pytest.mark.parametrize(
+    "public", ["", "ssh-ed25519", "ssh-ed25519 AAAA", "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIA==", "x y z"]
+)
 def test_a_malformed_public_key_is_refused(public: str, signature: bytes) -> None:
     assert refusal(lambda: verify(RECORD, signature, APPROVAL, "li.na", [public], NOW)).code == "key-malformed"
 

@@ -304,6 +304,12 @@ def test_a_name_for_every_member_is_refused(tmp_path: Path) -> None:
     assert caught.value.code in ("archive-extended-header", "archive-name-outside")
 
 
+def test_what_git_archive_writes_beside_its_members_is_harmless(tmp_path: Path) -> None:
+    path = pack(tmp_path / "build.tar.gz", GOOD, pax={"comment": "0" * 40})
+
+    assert inspect_archive(path).files == 2
+
+
 def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = pack(tmp_path / "build.tar.gz", [member("a\udcff")], tarfile.GNU_FORMAT)
 

@@ -24,6 +24,7 @@ from upgrader.domain.errors import PlaybookFailed, Refused
 from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
 
 TRANSACTION = "upgrader.host.transaction"
+RESULTS = frozenset({"runner_on_ok", "runner_on_failed", "runner_on_unreachable"})
 HOST = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 TEMPLATE = re.compile(r"\{[{%#]")
 # What ansible-runner sets for its own callback plugin; everything else in the environment is ours.
@@ -153,13 +154,15 @@ class Ledger:
     def take(self, event: RunnerEvent) -> HostReport | None:
         """The report that this event gives, if it gives one."""
         kind, data = str(event.get("event", "")), event.get("event_data") or {}
-        if kind not in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable"):
+        if kind not in RESULTS and (kind, data.get("task_action")) != ("runner_on_start", TRANSACTION):
             return None
         host = str(data.get("host", ""))
         if host not in self._hosts:
             self.strangers.append(host)
             return None
         self._seen.add(host)
+        if kind not in RESULTS:
+            return None
         proof = _proof(data)
         if host in self._reports or (kind == "runner_on_ok" and proof is None):
             return None
@@ -167,7 +170,7 @@ class Ledger:
         return self._reports[host]
 
     def silent(self) -> Iterator[HostReport]:
-        """A report for every host that gave none: not run, or failed when it did something and showed no proof."""
+        """A report for every host that gave none: not run, or failed when it began and showed no proof of its end."""
         for host in self._hosts:
             if host not in self._reports:
                 self._reports[host] = _silence(host, seen=host in self._seen)
@@ -231,8 +234,8 @@ def _drive(job: Job, ledger: Ledger, on_report: OnReport) -> Ended:
 
 
 def _run_ansible(job: Job, events: "SimpleQueue[RunnerEvent | None]", cancel: Event) -> Ended:
-    from ansible_runner.config.runner import RunnerConfig  # noqa: PLC0415 # costs 0.3 s, and `--help` should not pay
-    from ansible_runner.runner import Runner  # noqa: PLC0415
+    from ansible_runner.config.runner import RunnerConfig  # costs 0.3 s, and `--help` should not pay
+    from ansible_runner.runner import Runner
 
     def keep(event: RunnerEvent) -> bool:
         events.put(event)
@@ -325,7 +328,7 @@ def _proven(kind: str, host: str, proof: Mapping[str, Any]) -> HostReport:
 
 def _silence(host: str, *, seen: bool) -> HostReport:
     if seen:
-        return HostReport(host=host, outcome=HostOutcome.FAILED, step="ansible", detail="no proof of what was done")
+        return HostReport(host=host, outcome=HostOutcome.FAILED, step="ansible", detail="it began, and gave no proof")
     return HostReport(host=host, outcome=HostOutcome.NOT_RUN)
 
 

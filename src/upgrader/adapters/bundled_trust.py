@@ -12,7 +12,7 @@ FOLDER = "trust/"
 
 
 def read_bundled_trust(files: Mapping[str, bytes]) -> tuple[Trust, Digest]:
-    """The newest version in a bundle, and the fingerprint of its first root keys. Raises Refused where it does not hold."""
+    """The newest version in a bundle, and its first root keys' fingerprint. Raises Refused where it does not hold."""
     with tempfile.TemporaryDirectory(prefix="upgrader-audit-") as folder:
         for name, content in files.items():
             if name.startswith(FOLDER):

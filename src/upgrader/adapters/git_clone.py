@@ -16,6 +16,7 @@ import git
 from git.config import GitConfigParser
 from git.remote import PushInfo
 
+from upgrader.adapters.git_mirror import is_plain_name
 from upgrader.domain.errors import PreflightFailed
 from upgrader.domain.names import PersonId
 
@@ -44,6 +45,7 @@ class Clone:
             raise PreflightFailed("not-a-repository", folder=directory) from error
         if self._repo.working_tree_dir is None:
             raise PreflightFailed("not-a-repository", folder=directory)
+        self._repo.git.update_environment(GIT_LITERAL_PATHSPECS="1")
         self.root = Path(self._repo.working_tree_dir).resolve()
 
     @classmethod
@@ -108,8 +110,11 @@ class Clone:
         """Commit these files and nothing else, whatever else is staged; give the commit's id.
 
         `author` is a person's name; the address comes from git's own settings. Makes no commit when nothing changed.
+        Raises PreflightFailed for a name that the gate would not accept (which also keeps patterns out of the index).
         """
         named = self._inside(paths)
+        if odd := [path for path in named if not all(map(is_plain_name, path.split("/")))]:
+            raise PreflightFailed("path-not-plain", file=odd[0])
         if not named:
             raise ValueError("no path: a commit of nothing records nothing")
         with _told("commit-failed"):

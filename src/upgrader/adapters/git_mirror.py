@@ -7,6 +7,7 @@ here, and the branch may only move forward. Git itself runs with a fixed small e
 import hashlib
 import os
 import re
+import select
 import shutil
 import stat
 import subprocess
@@ -21,6 +22,8 @@ from upgrader.domain.errors import Integrity, PreflightFailed, Refused
 
 FETCH_SECONDS = 300
 LOCAL_SECONDS = 60
+ANSWER_SECONDS = 10
+CHUNK = 1024 * 1024
 LARGEST_OBJECT = 64 * 1024 * 1024
 LARGEST_DEPTH = 32
 
@@ -149,6 +152,8 @@ class GitMirror:
             self._create()
         self._check_own_repository()
         before = self._tip(self._ref)
+        if before is not None:
+            self._check_whole(before)
         tip = self._fetch()
         snapshot = self._accept(tip, before)
         self._git("update-ref", self._ref, tip, before or "")
@@ -212,11 +217,12 @@ class GitMirror:
             stderr=subprocess.DEVNULL,
             env=self._environment,
             cwd="/",
+            bufsize=0,
         )
         try:
             yield _Objects(cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout))
         finally:
-            process.kill()  # it only reads, so there is nothing that it could leave half done
+            process.kill()  # it only reads: there is nothing that it could leave half done
             process.communicate()
 
     def _create(self) -> None:
@@ -241,6 +247,11 @@ class GitMirror:
         found += [ref for ref in refs if ref not in (self._ref, INCOMING)]
         if found:
             raise Refused("git-mirror-altered", folder=self._directory, found=", ".join(found))
+
+    def _check_whole(self, tip: str) -> None:
+        """Tell a mirror that was damaged from a remote repository that does not answer: git would mix them up."""
+        with self.objects() as objects:
+            objects.commit(tip)
 
     def _fetch(self) -> str:
         """Fetch the branch under a name of its own, to be looked at before it is accepted; give its tip."""
@@ -315,6 +326,11 @@ class GitMirror:
         return ["git", *place, *settings, *arguments]
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether the gate accepts a file or a folder of this name."""
+    return NAME.fullmatch(name) is not None and name.lower() not in (".", "..", ".git")
+
+
 def tree_digest(blobs: Iterable[Blob]) -> Digest:
     """One digest over files and modes: SHA-256 over sorted lines `mode sha256 path`. Raises Refused for no files."""
     return _digest_of_lines((blob.mode, blob.digest, blob.path) for blob in blobs)
@@ -350,6 +366,7 @@ class _Objects:
     def __init__(self, asking: IO[bytes], answering: IO[bytes]) -> None:
         self._asking = asking
         self._answering = answering
+        self._answered = b""
         self._trees: dict[str, tuple[_Item, ...]] = {}
         self._commits: dict[str, _Commit] = {}
 
@@ -357,20 +374,40 @@ class _Objects:
         """The content of one object. Raises Integrity when it is missing, of another kind, or not what its id says."""
         try:
             self._asking.write(f"{id}\n".encode("ascii"))
-            self._asking.flush()
-            header = self._answering.readline().decode("ascii").split()
+            header = self._take_line(id).decode("ascii").split()
         except BrokenPipeError:
             header = []
         if len(header) != 3 or header[0] != id or header[1] != kind:
-            raise Integrity(
-                "git-object-damaged", id=id, expected=kind, found=" ".join(header[1:]) or "nothing readable"
-            )
+            raise Integrity("git-object-damaged", id=id, expected=kind, found=" ".join(header[1:]) or "no answer")
         if (size := int(header[2])) > LARGEST_OBJECT:
             raise Refused("git-object-too-large", id=id, expected=LARGEST_OBJECT, found=size)
-        content: bytes = self._answering.read(size + 1)[:-1]
+        content = self._take(size + 1, id)[:-1]
         if (found := _object_id(kind, content, id)) != id:
             raise Integrity("git-object-damaged", id=id, expected=id, found=found)
         return content
+
+    def _take_line(self, id: str) -> bytes:
+        while (end := self._answered.find(b"\n")) < 0:
+            self._answered += self._more(id)
+        return self._take(end + 1, id)
+
+    def _take(self, length: int, id: str) -> bytes:
+        pieces = [self._answered]
+        missing = length - len(self._answered)
+        while missing > 0:
+            pieces.append(self._more(id))
+            missing -= len(pieces[-1])
+        whole = b"".join(pieces)
+        self._answered = whole[length:]
+        return whole[:length]
+
+    def _more(self, id: str) -> bytes:
+        """Wait for more of the answer. git waits for ever, as we would, when an object is shorter than it says."""
+        ready, _, _ = select.select([self._answering], [], [], ANSWER_SECONDS)
+        more = os.read(self._answering.fileno(), CHUNK) if ready else b""
+        if not more:
+            raise Integrity("git-object-damaged", id=id, expected="the whole object", found="only a part of it")
+        return more
 
     def commit(self, id: str) -> _Commit:
         if id not in self._commits:
@@ -436,7 +473,7 @@ def _parse_tree(content: bytes, id_length: int, place: str) -> Iterator[_Item]:
             raise Refused("git-object-refused", id=place or "/", reason="not a tree as git writes it")
         if mode not in FILE_MODES and mode != FOLDER_MODE:
             raise Refused("git-mode", path=place + name, found=mode)
-        if not NAME.fullmatch(name) or name.lower() in (".", "..", ".git"):
+        if not is_plain_name(name):
             raise Refused("git-path", path=place + name, found=repr(name))
         if name.lower() in names:
             raise Refused("git-path", path=place + name, found="two names that differ in upper and lower case only")

@@ -1,4 +1,4 @@
-"""The mirror of the repository that the trust file names. Which one that is, nobody decides in the repository itself."""
+"""The mirror of the repository that the trust file names: nobody decides that in the repository itself."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

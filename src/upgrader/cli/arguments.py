@@ -44,7 +44,7 @@ def duration(ctx: click.Context, parameter: click.Parameter, value: str) -> time
 def window(text: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
     """Read `Sat 23:00 → Sun 03:00`, `2026-11-21 23:00 → 2026-11-22 03:00` or `now → +3h` in a zone.
 
-    Raises click.BadParameter. A week day is the next such day from `now` on; the end is the first such time after the start.
+    Raises click.BadParameter. A week day is the next such day from `now` on; the end comes after the start.
     """
     match = WINDOW.fullmatch(text)
     if match is None:

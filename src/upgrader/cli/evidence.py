@@ -22,13 +22,14 @@ def command(texts: Texts) -> click.Command:
 
         verified = verify_evidence(open_auditor(), bundle, root)
         closure = verified.closure
+        root_key = "evidence.root-known" if verified.root_was_given else "evidence.root"
         desk.say(
             desk.texts("evidence.whole", file=bundle.name),
             f"  {closure.change}  {closure.system} {closure.version}  {desk.texts(f'ending.{closure.ending}')}",
             f"  {desk.texts('evidence.signatures', count=len(verified.signatures))}",
             *[f"    ✓ {name}" for name in verified.signatures],
             f"  {desk.texts('evidence.journal', entries=verified.entries, head=closure.journal.short)}",
-            f"  {desk.texts('evidence.root-known' if verified.root_was_given else 'evidence.root', root=verified.root)}",
+            f"  {desk.texts(root_key, root=verified.root)}",
         )
         desk.answer(
             {

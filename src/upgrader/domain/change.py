@@ -7,18 +7,22 @@ from datetime import datetime
 
 from upgrader.domain.journal import Entry, History
 from upgrader.domain.lifecycle import Event, State
-from upgrader.domain.plan import Plan
+from upgrader.domain.plan import UNKNOWN, Plan
 from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.release import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """What one host ended as, as far as the journal knows. `current` is the version that it said it runs."""
+    """What one host ended as, as far as the journal knows.
+
+    `installed` is the version that it ran when the plan was made, `current` the one that it last said it runs.
+    """
 
     name: str
     wave: int
     outcome: HostOutcome
+    installed: str
     current: str
     detail: str
     downtime_ms: int
@@ -77,7 +81,7 @@ def view(history: History, plan: Plan | None) -> Change:
             case Event.HOST_REPORTED:
                 name = entry.data["host"]
                 if name in hosts:
-                    hosts[name] = _host_after(hosts[name], entry)
+                    hosts[name] = _host_after(hosts[name], entry, going_back=bool(because))
             case Event.ROLLBACK_STARTED:
                 because = entry.data["because"]
             case Event.SOAK_STARTED:
@@ -116,7 +120,7 @@ def _hosts_of(plan: Plan | None) -> dict[str, HostState]:
         return {}
     installed = {host.name: host.installed for host in plan.hosts}
     return {
-        name: HostState(name, wave.number, HostOutcome.NOT_RUN, installed[name], "", 0)
+        name: HostState(name, wave.number, HostOutcome.NOT_RUN, installed[name], installed[name], "", 0)
         for wave in plan.waves
         for name in wave.hosts
     }
@@ -132,15 +136,29 @@ def _wave_after(wave: WaveState, entry: Entry) -> WaveState:
             return replace(wave, verdict=entry.data["verdict"])
 
 
-def _host_after(host: HostState, entry: Entry) -> HostState:
+def _host_after(host: HostState, entry: Entry, *, going_back: bool) -> HostState:
+    """What a host is after one more report. What it said before is kept where the new report only confirms it."""
     data = entry.data
     outcome = HostOutcome(data["outcome"])
-    if outcome is HostOutcome.UNCHANGED and host.outcome is HostOutcome.UPGRADED:
+    confirms = outcome is HostOutcome.UNCHANGED and host.outcome is not HostOutcome.NOT_RUN
+    if going_back:
+        outcome = _after_rollback(host, outcome, data["current"])
+    elif outcome is HostOutcome.UNCHANGED and host.outcome is HostOutcome.UPGRADED:
         outcome = host.outcome  # said again after a crash: the host is as this change made it
     return replace(
         host,
         outcome=outcome,
-        current=data["current"],
-        detail=data["detail"],
+        current=data["current"] or host.current,
+        detail=host.detail if confirms or not data["detail"] else data["detail"],
         downtime_ms=max(host.downtime_ms, data["downtime_ms"]),
     )
+
+
+def _after_rollback(host: HostState, outcome: HostOutcome, current: str) -> HostOutcome:
+    """Believe a host that it was taken back only when it runs again what it ran before."""
+    if outcome not in (HostOutcome.ROLLED_BACK, HostOutcome.UNCHANGED):
+        return outcome
+    if host.installed not in (UNKNOWN, current):
+        return HostOutcome.FAILED
+    untouched = host.outcome in (HostOutcome.UNCHANGED, HostOutcome.NOT_RUN, HostOutcome.UNREACHABLE)
+    return outcome if untouched else HostOutcome.ROLLED_BACK

@@ -20,7 +20,7 @@ from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.probe import ProbeKind
 from upgrader.domain.release import Build
 from upgrader.domain.request import ChangeWindow, Kind
-from upgrader.domain.verdict import Verdict
+from upgrader.domain.verdict import Place, Verdict
 
 CLOSURE_FORMAT = "upgrader.closure/1"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -177,17 +177,6 @@ class ReportedWave:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportedPlace:
-    """One probe on one host: how often it was asked, how often all was well, and the last thing that it saw."""
-
-    host: str
-    verdict: Verdict
-    asked: int
-    healthy: int
-    last: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedProbe:
     """One probe over all hosts. `question` is what is asked, such as `PROPFIND http://{address}:{port}/ → 207`."""
 
@@ -196,7 +185,7 @@ class ReportedProbe:
     question: str
     login: bool
     verdict: Verdict
-    places: tuple[ReportedPlace, ...]
+    places: tuple[Place, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,7 @@ def _evidence(site: Site, change: str, history: History) -> dict[str, bytes]:
     files |= {"release/" + blob.path.rsplit("/", 1)[-1]: blob.content for blob in snapshot.files(release)}
     files |= {f"trust/{path.name}": path.read_bytes() for path in site.trust.files()}
     files["journal.jsonl"] = b"".join(entry.to_line() for entry in history.entries)
-    files |= _runs(site.runs_folder(change))
+    files |= _runs(site, change)
     return files
 
 
@@ -119,9 +119,12 @@ def _name(path: str, folder: str) -> str:
     return name if name in ("plan.json", "request.yml") else f"records/{name}"
 
 
-def _runs(folder: Path) -> Mapping[str, bytes]:
-    paths: Iterable[Path] = sorted(folder.rglob("*.txt")) if folder.is_dir() else []
-    return {f"runs/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in paths}
+def _runs(site: Site, change: str) -> Mapping[str, bytes]:
+    """Ansible's own words of every run, without the paths of this controller."""
+    folder = site.runs_folder(change)
+    paths: Iterable[Path] = sorted(folder.glob("*/stdout")) if folder.is_dir() else []
+    here = str(site.state).encode()
+    return {f"runs/{path.parent.name}.txt": path.read_bytes().replace(here, b"<state>") for path in paths}
 
 
 def _write(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
+from upgrader.domain import plain
 from upgrader.domain.change import Change, HostState, view
 from upgrader.domain.errors import Refused
 from upgrader.domain.evidence import (
@@ -11,7 +12,6 @@ from upgrader.domain.evidence import (
     LeftBehind,
     ReportedEntry,
     ReportedHost,
-    ReportedPlace,
     ReportedProbe,
     ReportedRollback,
     ReportedSeal,
@@ -36,7 +36,7 @@ from upgrader.domain.record import (
 )
 from upgrader.domain.request import ChangeWindow
 from upgrader.domain.trust import Trust
-from upgrader.domain.verdict import Verdict
+from upgrader.domain.verdict import Place, Verdict
 from upgrader.flow.site import Site
 
 GOOD = frozenset({HostOutcome.UPGRADED, HostOutcome.UNCHANGED})
@@ -58,7 +58,7 @@ def make_report_view(
     files: Mapping[str, bytes],
     sealing_key: str,
 ) -> ReportView:
-    """Gather the report. `files` are those of the bundle, by their names in it; `sealing_key` is the closer's public key."""
+    """Gather the report. `files` are those of the bundle, by name; `sealing_key` is the closer's public key."""
     change = view(history, plan)
     versions = sorted({host.installed for host in plan.hosts if host.installed != plan.release.version})
     vendor = trust.vendor(plan.release.vendor)
@@ -173,17 +173,11 @@ def _host(plan: Plan, state: HostState) -> ReportedHost:
 
 def _probes(plan: Plan, history: History) -> Iterable[ReportedProbe]:
     """Every probe with what it saw after the waves, host by host."""
-    places: dict[str, list[ReportedPlace]] = {probe.name: [] for probe in plan.probes}
+    places: dict[str, list[Place]] = {probe.name: [] for probe in plan.probes}
     for entry in history.of(Event.WAVE_JUDGED):
-        for place in entry.data["places"]:
-            reported = ReportedPlace(
-                host=place["host"],
-                verdict=Verdict(place["verdict"]),
-                asked=place["asked"],
-                healthy=place["healthy"],
-                last=place["last"],
-            )
-            places[place["probe"]].append(reported)
+        for value in entry.data["places"]:
+            place = plain.from_plain(Place, value)
+            places[place.probe].append(place)
     for probe in plan.probes:
         seen = places[probe.name]
         yield ReportedProbe(

@@ -130,7 +130,7 @@ def _measure_round(running: Running, hosts: Sequence[str]) -> None:
 
 
 def judge_soak(plan: Plan, hosts: Sequence[str], rounds: Sequence[Entry]) -> Judgement:
-    """Judge all rounds of a soak from the journal: one reading a round for each probe; what it allows, it allows in all."""
+    """Judge all rounds of a soak from the journal: each probe reads once a round; what it allows, it allows in all."""
     probes = [replace(probe, count=len(rounds)) for probe in plan.probes]
     measurements = [
         Measurement(host, probe.name, entry.at, *_reading(entry, host, probe.name))

@@ -1,4 +1,4 @@
-"""Verify evidence: one file and a laptop without network are enough to say who signed what, what ran, and how it ended."""
+"""Verify evidence: one file and a laptop without network say who signed what, what ran, and how it ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -82,7 +82,7 @@ class Hospital:
         return self.directory / "clones" / person
 
     def upgrader(self, person: str, *arguments: str, check: bool = True, **environment: str) -> Answer:
-        """Run the command line as `person`, in their clone. With `check`, raises LabFailed when it does not end with 0."""
+        """Run the command line as `person`, in their clone. With `check`, raises LabFailed unless it ends with 0."""
         key = self.people_keys.get(person)
         who = ["--site", str(self.clone(person)), "--as", person, *(["--key", str(key)] if key else [])]
         return self._run([sys.executable, "-m", "upgrader", *who, *arguments], check=check, environment=environment)
@@ -111,7 +111,7 @@ class Hospital:
         self.upgrader(ENGINEER, "record", "site-test", SYSTEM, version, "--cases", "12 of 12")
 
     def install_by_hand(self, version: str, base: str = "") -> Answer:
-        """Put a release on every host with plain ansible-playbook, as docs/runbook.md shows: how a lab gets its start."""
+        """Put a release on every host with plain ansible-playbook, as docs/runbook.md shows: a lab's start."""
         folder = self.directory / "by-hand"
         folder.mkdir(exist_ok=True)
         variables = folder / f"upgrade-{version}.json"

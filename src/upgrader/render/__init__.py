@@ -1,4 +1,4 @@
-"""Domain values to text and JSON. Text fits 80 columns and comes in the reader's language; JSON is one versioned object.
+"""Domain values to text and JSON: text in the reader's language that fits 80 columns, JSON as one versioned object.
 
 `text.py` draws for people, `data.py` answers programs.
 """

@@ -16,6 +16,12 @@ from upgrader.language import Texts
 
 Lines = Sequence[Any]
 GOOD = frozenset({HostOutcome.UPGRADED, HostOutcome.UNCHANGED})
+MARKS = {
+    HostOutcome.UPGRADED: "✓",
+    HostOutcome.UNCHANGED: "✓",
+    HostOutcome.ROLLED_BACK: "↩",
+    HostOutcome.NOT_RUN: "·",
+}
 MOST_HOSTS = 40
 
 
@@ -136,9 +142,8 @@ def _hosts_table(hosts: Sequence[HostState], texts: Texts) -> Any:
         table.add_column(texts(f"column.{column}"), overflow="fold", no_wrap=column != "detail")
     ordered = sorted(hosts, key=lambda host: (host.outcome in GOOD, host.wave, host.name))
     for host in ordered[:MOST_HOSTS]:
-        mark = "✓" if host.outcome in GOOD else "·" if host.outcome is HostOutcome.NOT_RUN else "✗"
         down = f"{host.downtime_ms / 1000:.1f} s" if host.downtime_ms else ""
-        outcome = f"{mark} {texts(f'outcome.{host.outcome}')}"
+        outcome = f"{MARKS.get(host.outcome, '✗')} {texts(f'outcome.{host.outcome}')}"
         table.add_row(host.name, str(host.wave), outcome, _versions([host.current], texts), down, host.detail[:60])
     if len(ordered) > MOST_HOSTS:
         table.add_row(texts("change.more-hosts", count=len(ordered) - MOST_HOSTS))

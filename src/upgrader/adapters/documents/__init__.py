@@ -1,7 +1,8 @@
 """What people write, read strictly and told back with line and column. YAML and pydantic have their one home here."""
 
 from upgrader.adapters.documents.durations import read_duration, write_duration
-from upgrader.adapters.documents.policy import PolicyExample, policy_example, read_policy
+from upgrader.adapters.documents.policy import read_policy
+from upgrader.adapters.documents.policy_example import PolicyExample, policy_example
 from upgrader.adapters.documents.public_keys import KeyFault, read_public_key
 from upgrader.adapters.documents.release import read_release
 from upgrader.adapters.documents.request import read_request, write_request

@@ -66,7 +66,7 @@ class CommandProbe:
 
     def _run(self, command: str, host: ProbedHost, seconds: int) -> tuple[int, str]:
         """Run it and give its exit status and output, or raise CannotReach and forget the connection."""
-        from paramiko import SSHException  # noqa: PLC0415 - a quarter second that http and tcp probes do not owe
+        from paramiko import SSHException  # here: a quarter second that http and tcp probes do not owe
 
         try:
             channel = self._connection(host, seconds).transport.open_session(timeout=seconds)
@@ -97,9 +97,9 @@ class CommandProbe:
 
 def _make_connection(host: ProbedHost, ssh_key: Path | None, known_hosts: Path, seconds: int) -> Any:
     """A connection that is not open yet, with no configuration but what stands here."""
-    from fabric import Config, Connection  # noqa: PLC0415 - see CommandProbe._run
-    from paramiko import RejectPolicy, SSHConfig, SSHException  # noqa: PLC0415
-    from paramiko.hostkeys import InvalidHostKey  # noqa: PLC0415
+    from fabric import Config, Connection  # here: see CommandProbe._run
+    from paramiko import RejectPolicy, SSHConfig, SSHException
+    from paramiko.hostkeys import InvalidHostKey
 
     logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what failed is told in the measurement
     connection = Connection(

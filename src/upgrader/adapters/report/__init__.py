@@ -14,10 +14,10 @@ from markupsafe import Markup
 
 from upgrader.adapters.report.phrases import Language, Phrases, groups
 from upgrader.domain.canonical import hidden_character
-from upgrader.domain.evidence import Deed, Ending, ReportedPlace, ReportedProbe, ReportView
+from upgrader.domain.evidence import Deed, Ending, ReportedProbe, ReportView
 from upgrader.domain.names import ChangeId
 from upgrader.domain.playbook import HostOutcome
-from upgrader.domain.verdict import Verdict
+from upgrader.domain.verdict import Place, Verdict
 
 MOST_PLACES = 60
 
@@ -79,7 +79,7 @@ def _tone(value: object) -> str:
     return TONES.get(str(value), "calm")
 
 
-def _shown(probe: ReportedProbe) -> list[ReportedPlace]:
+def _shown(probe: ReportedProbe) -> list[Place]:
     """All places of a probe, or only those worth a look where there are too many to read."""
     if len(probe.places) <= MOST_PLACES:
         return list(probe.places)

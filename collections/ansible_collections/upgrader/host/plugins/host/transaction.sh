@@ -400,6 +400,8 @@ unpack() {
     rm -rf "$unpacked"
     mkdir "$unpacked" || lose unpack "could not make $unpacked"
     untar -t -v >"$listing" 2>"$output" || lose unpack "the build is not a whole archive: $(last_words)"
+    # busybox makes such names harmless before it lists them, and only says so.
+    case $(last_words) in *emoving\ leading*) lose unpack "leads outside: $(last_words)" ;; esac
     check_listing
     untar -x -o -C "$unpacked" >"$output" 2>&1 || lose unpack "$(last_words)"
     rm -f "$listing"
@@ -754,7 +756,7 @@ run_limited() { # seconds folder command...
     setsid sh -c 'sleep "$1" && { kill -KILL "-$2" || kill -KILL "$2"; }' - "$limit" "$child" </dev/null >/dev/null 2>&1 &
     guard=$!
     while :; do
-        wait "$child"
+        wait "$child" 2>/dev/null
         code=$?
         kill -0 "$child" 2>/dev/null || break # a signal to us ends `wait` too early
     done

@@ -1,0 +1,29 @@
+"""The hospital in which the stories play: real sshd hosts, a real git remote, real signatures, the real command line."""
+
+from collections.abc import Iterator
+
+import pytest
+from hosts import enter_appointment
+
+from upgrader.lab.cache import default_cache
+from upgrader.lab.hospital import Hospital
+from upgrader.lab.janitor import temporary_lab
+from upgrader.lab.programs import missing_programs
+
+HOSTS = 3
+BASE = "3.1.9"
+MISSING = missing_programs(("sshd", "ssh", "ssh-keygen", "git"))
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+    """A hospital of three hosts that run 3.1.9, with one appointment booked on each. It ends with the module."""
+    if MISSING:
+        pytest.skip(f"NO LAB: {', '.join(MISSING)} is not installed; run tools/system-packages as root")
+    directory = tmp_path_factory.mktemp("hospital")
+    with temporary_lab(directory / "lab", hosts=HOSTS) as lab:
+        hospital = Hospital.build(directory, lab, default_cache() / "lab-drop")
+        hospital.install_by_hand(BASE)
+        for host in lab.hosts:
+            enter_appointment(host)
+        yield hospital
