@@ -26,7 +26,8 @@ SERVICE = """\
 here=$(cd "$(dirname "$0")/.." && pwd)
 pid=$here/../../shared/pid
 echo "$1 @version@" >>"$here/../../shared/calls"
-alive() { [ -s "$pid" ] && kill -0 "$(cat "$pid")" 2>/dev/null && [ "$(sed 's/.*) \\(.\\).*/\\1/' "/proc/$(cat "$pid")/stat")" != Z ]; }
+zombie() { [ "$(sed 's/.*) \\(.\\).*/\\1/' "/proc/$1/stat")" = Z ]; }
+alive() { [ -s "$pid" ] && kill -0 "$(cat "$pid")" 2>/dev/null && ! zombie "$(cat "$pid")"; }
 case $1 in
 start)
     @start@

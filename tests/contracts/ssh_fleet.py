@@ -1,5 +1,6 @@
 """Real sshd hosts on 127.0.0.0/8 for the contract tests of the seam, and a tree as the gate exports it."""
 
+import getpass
 import os
 import shutil
 import signal
@@ -7,11 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sh_host import MARKER, REPOSITORY, SYSTEM, Build, ShHost
+from contracts.sh_host import MARKER, REPOSITORY, SYSTEM, Build, ShHost
 
 PORT = 22422
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin") or ""
@@ -148,55 +150,67 @@ class SshFleet:
             self.host(name).end()
 
     def upgrade(self, build: Build, *, base: str = "", change: str = "CHG-2026-0001", **changed: Any) -> dict[str, Any]:
-        return {
-            "format": "upgrader.upgrade/1",
-            "change": change,
-            "plan": "0123456789ab" + "0" * 52,
-            "system": SYSTEM,
-            "version": build.version,
-            "strategy": "archive",
-            "build": {
-                "file": build.path.name,
-                "path": str(build.path),
-                "sha256": build.sha256,
-                "size": build.size,
-            },
-            "service": {
-                "name": SYSTEM,
-                "unit": "etc/exam-scheduling.service",
-                "script": "bin/service",
-                "settle_seconds": 0,
-            },
-            "health": {"command": "bin/health", "seconds": 10},
-            "config": [{"from": "etc/site.conf.in", "to": "etc/site.conf"}],
-            "keep": 2,
-            "confirm_seconds": 60,
-            "base": dict.fromkeys(self.names, base),
-            **changed,
-        }
+        return upgrade_of(build, dict.fromkeys(self.names, base), change=change, **changed)
 
     def _export_tree(self) -> None:
-        self.tree.mkdir(exist_ok=True)
-        for name in ("ansible.cfg", "playbooks", "roles", "collections"):
-            source = REPOSITORY / name
-            copy = shutil.copytree if source.is_dir() else shutil.copyfile
-            copy(source, self.tree / name)
+        export_tree(self.tree)
         inventory = self.tree / "inventory"
         inventory.mkdir()
         lines = ["---", "all:", "  children:", "    stations:", "      hosts:"]
         known = []
         for name in self.names:
             lines += [f"        {name}:", f"          ansible_host: {self.address(name)}"]
-            lines += [f"          upgrader_root: {self.host(name).root.parent}".replace(" ", " ")]
+            lines += [f"          upgrader_root: {self.host(name).root.parent}"]
             lines += [f"          upgrader_state: {self.host(name).state.parent}"]
             lines += ["          upgrader_parameters:", f"            address: {self.address(name)}"]
             lines += ["            port: 8477"]
             public = (self.folder / name / "host_key.pub").read_text().split()
             known.append(f"[{self.address(name)}]:{PORT} {public[0]} {public[1]}\n")
-        lines += ["      vars:", f"        ansible_port: {PORT}", "        ansible_user: root"]
+        lines += ["      vars:", f"        ansible_port: {PORT}", "        ansible_user: {getpass.getuser()}"]
         lines += ["        upgrader_service_manager: script"]
         (inventory / "hosts.yml").write_text("\n".join(lines) + "\n")
         (inventory / "known_hosts").write_text("".join(known))
+
+
+def upgrade_of(
+    build: Build, base: Mapping[str, str], *, change: str = "CHG-2026-0001", **changed: Any
+) -> dict[str, Any]:
+    """The variable `upgrade` for one build."""
+    return {
+        "format": "upgrader.upgrade/1",
+        "change": change,
+        "plan": "0123456789ab" + "0" * 52,
+        "system": SYSTEM,
+        "version": build.version,
+        "strategy": "archive",
+        "build": {
+            "file": build.path.name,
+            "path": str(build.path),
+            "sha256": build.sha256,
+            "size": build.size,
+        },
+        "service": {
+            "name": SYSTEM,
+            "unit": "etc/exam-scheduling.service",
+            "script": "bin/service",
+            "settle_seconds": 0,
+        },
+        "health": {"command": "bin/health", "seconds": 10},
+        "config": [{"from": "etc/site.conf.in", "to": "etc/site.conf"}],
+        "keep": 2,
+        "confirm_seconds": 60,
+        "base": dict(base),
+        **changed,
+    }
+
+
+def export_tree(tree: Path) -> None:
+    """All of an exported tree but its inventory."""
+    tree.mkdir(exist_ok=True)
+    for name in ("ansible.cfg", "playbooks", "roles", "collections"):
+        source = REPOSITORY / name
+        copy = shutil.copytree if source.is_dir() else shutil.copyfile
+        copy(source, tree / name)
 
 
 def _children(pid: int) -> list[int]:

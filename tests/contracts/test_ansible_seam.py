@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sh_host import Build, make_build
-from ssh_fleet import HEALTH, SshFleet, server_files
 
+from contracts.sh_host import Build, make_build
+from contracts.ssh_fleet import HEALTH, SshFleet, server_files
 from upgrader.adapters.ansible import AnsibleFleet, Ledger
 from upgrader.domain.errors import PlaybookFailed, Refused
 from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun

@@ -311,6 +311,31 @@ def test_a_merge_that_drops_the_record_of_one_side_is_found(work: Work, mirror: 
     assert mirror.removed_records(commit, "approvals/CHG-2026-0001") == (rejection,)
 
 
+def test_what_was_found_gone_is_not_forgotten_and_not_looked_for_twice(
+    work: Work, mirror: GitMirror, tmp_path: Path
+) -> None:
+    work.git("rm", "-q", RECORD)
+    commit = work.publish()
+    mirror.refresh()
+    assert mirror.removed_records(commit, "approvals") == (RECORD,)
+    (memory,) = mirrored(tmp_path).glob("walked-*")
+    written = memory.stat().st_mtime_ns
+
+    assert mirror.removed_records(commit, "approvals/CHG-2026-0001") == (RECORD,)
+    assert memory.stat().st_mtime_ns == written
+
+    another = "approvals/CHG-2026-0002/approve.json"
+    work.write(another)
+    work.publish()
+    work.git("rm", "-q", another)
+    commit = work.publish()
+    mirror.refresh()
+    for spoil in (lambda: None, lambda: memory.write_text("{"), memory.unlink):
+        spoil()
+        assert mirror.removed_records(commit, "approvals") == (RECORD, another)
+    assert mirror.removed_records(commit, "approvals/CHG-2026-0002") == (another,)
+
+
 # Trees that have no place in an upgrade
 
 

@@ -3,7 +3,6 @@
 This is the conformance suite of the host protocol: another implementation (Windows) has to pass it too.
 """
 
-import io
 import os
 import shutil
 import signal
@@ -14,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sh_host import REPOSITORY, SCRIPT, Build, ShHost, make_build, pack
+
+from contracts.sh_host import REPOSITORY, SCRIPT, Build, ShHost, make_build, pack
 
 KEY = "CHG-2026-0001.0123456789ab"
 LATER = "CHG-2026-0002.0123456789ab"
@@ -219,7 +219,7 @@ def test_an_archive_that_reaches_out_is_refused_before_it_is_unpacked(
 
 
 def test_an_archive_cut_short_is_refused(host: ShHost, old: Build, tmp_path: Path) -> None:
-    whole = make_build(tmp_path, "2.0", **{"bin/big": os.urandom(200_000)})
+    whole = make_build(tmp_path, "2.0", big=os.urandom(200_000))
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(whole.path.read_bytes()[:100_000])
 
@@ -382,7 +382,7 @@ def test_two_transactions_on_one_host_exclude_each_other(host: ShHost, old: Buil
     assert first.stdin is not None
     first.stdin.write(host.lines(slow, base="1.0").encode())
     first.stdin.close()
-    assert wait_for(lambda: "switch-started" in host.facts)
+    assert wait_for(lambda: host.facts.count("switch-started") == 2)  # that of 1.0 and this one
 
     second = host.run("apply", slow, base="1.0", key=LATER, wait_seconds=0)
 
@@ -491,7 +491,7 @@ def test_a_disk_that_is_too_small_fails_before_the_change(host: ShHost, tmp_path
     if mounted.returncode != 0:
         pytest.skip("this machine lets nobody mount")
     try:
-        big = make_build(tmp_path, "1.0", **{"data": os.urandom(8_000_000)})
+        big = make_build(tmp_path, "1.0", data=os.urandom(8_000_000))
         fact = host.run("apply", big)
         assert (fact["outcome"], fact["step"], fact["changed"]) == ("failed", "space", False)
         assert not host.root.exists()
@@ -507,8 +507,7 @@ def test_a_disk_that_fills_while_unpacking_leaves_nothing_half(host: ShHost, tmp
     if mounted.returncode != 0:
         pytest.skip("this machine lets nobody mount")
     try:
-        content = io.BytesIO(b"0" * 8_000_000)
-        fact = host.apply(make_build(tmp_path, "1.0", **{"data": content.getvalue()}))
+        fact = host.apply(make_build(tmp_path, "1.0", data=b"0" * 8_000_000))
         assert (fact["outcome"], fact["step"], fact["changed"]) == ("failed", "space", False)
         assert not list((host.root / "versions").iterdir())
     finally:

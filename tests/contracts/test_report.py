@@ -11,9 +11,15 @@ import pytest
 from upgrader.adapters.report import render_report
 from upgrader.adapters.report.phrases import Language, Phrases, _labels
 from upgrader.domain.digest import Digest
-from upgrader.domain.evidence import (
+from upgrader.domain.evidence import Ending
+from upgrader.domain.lifecycle import Event, State
+from upgrader.domain.names import ChangeId, FileName
+from upgrader.domain.plan import Versions
+from upgrader.domain.playbook import HostOutcome
+from upgrader.domain.probe import ProbeKind
+from upgrader.domain.release import Build
+from upgrader.domain.report import (
     Deed,
-    Ending,
     LeftBehind,
     ReportedEntry,
     ReportedHost,
@@ -24,12 +30,6 @@ from upgrader.domain.evidence import (
     ReportView,
     Signer,
 )
-from upgrader.domain.lifecycle import Event, State
-from upgrader.domain.names import ChangeId, FileName
-from upgrader.domain.plan import Versions
-from upgrader.domain.playbook import HostOutcome
-from upgrader.domain.probe import ProbeKind
-from upgrader.domain.release import Build
 from upgrader.domain.request import ChangeWindow, Kind
 from upgrader.domain.verdict import Place, Verdict
 

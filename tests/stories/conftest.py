@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hosts import enter_appointment
+from stories.hosts import enter_appointment
 
 from upgrader.lab.cache import default_cache
 from upgrader.lab.hospital import Hospital

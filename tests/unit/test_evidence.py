@@ -7,14 +7,7 @@ import pytest
 
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity
-from upgrader.domain.evidence import (
-    CLOSURE_FORMAT,
-    Closure,
-    Ending,
-    EvidenceName,
-    make_statement,
-    read_statement,
-)
+from upgrader.domain.evidence import CLOSURE_FORMAT, Closure, Ending, EvidenceName, make_statement, read_statement
 from upgrader.domain.names import ChangeId, PersonId, SiteId, SystemId, Version
 from upgrader.domain.request import Kind
 

@@ -5,14 +5,16 @@ here, and the branch may only move forward. Git itself runs with a fixed small e
 """
 
 import hashlib
+import json
 import os
 import re
 import select
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -182,16 +184,22 @@ class GitMirror:
         """The files under `folder` that any commit up to `commit` deleted or changed, though a record never may be.
 
         A commit must keep the records of each of its parents, so a merge can't drop one either. plan.json and
-        request.yml may change.
+        request.yml may change. What was found in a commit is kept beside the mirror's one ref, which is our memory of
+        the branch too: history only grows, so each commit is looked at once.
         """
-        gone: set[str] = set()
+        top = folder.strip("/").partition("/")[0]
+        memory = self._directory / f"walked-{top}.json"
+        seen, gone = _recall(memory)
         with self.objects() as objects:
-            for made in objects.history(commit):
-                kept = objects.find(made.tree, folder)
+            new = list(objects.history(commit, known=seen))
+            for made in new:
+                kept = objects.find(made.tree, top)
                 for parent in made.parents:
-                    had = objects.find(objects.commit(parent).tree, folder)
-                    gone.update(_lost(objects, had, kept, folder))
-        return tuple(sorted(gone))
+                    had = objects.find(objects.commit(parent).tree, top)
+                    gone.update(_lost(objects, had, kept, top))
+        if new:
+            _remember(memory, seen | {made.id for made in new}, gone)
+        return tuple(sorted(path for path in gone if _is_under(path, [folder])))
 
     def export(self, snapshot: Snapshot, prefixes: Iterable[str], target: Path) -> Digest:
         """Write the files at or under `prefixes` into the new folder `target`, read-only; give the tree's digest."""
@@ -419,9 +427,11 @@ class _Objects:
             self._trees[id] = tuple(_parse_tree(self.read(id, "tree"), len(id) // 2, place))
         return self._trees[id]
 
-    def history(self, tip: str, until: str | None = None) -> Iterator[_Commit]:
-        """Every commit that `tip` holds, itself first; ends early with the commit `until`."""
-        waiting, seen = [tip], {tip}
+    def history(self, tip: str, *, until: str | None = None, known: Set[str] = frozenset()) -> Iterator[_Commit]:
+        """Every commit that `tip` holds, itself first; ends with the commit `until`, and looks at no `known` one."""
+        waiting, seen = [tip], {tip, *known}
+        if tip in known:
+            return
         while waiting:
             made = self.commit(waiting.pop())
             yield made
@@ -465,11 +475,13 @@ def _parse_commit(id: str, content: bytes) -> _Commit:
 def _parse_tree(content: bytes, id_length: int, place: str) -> Iterator[_Item]:
     """The lines of a tree object. Raises Refused for a mode or a name that has no place in an upgrade."""
     names: set[str] = set()
-    while content:
-        header, nul, rest = content.partition(b"\0")
-        mode, _, name = header.decode("utf-8", "replace").partition(" ")
-        item = _Item(mode, name, rest[:id_length].hex())
-        if not nul or len(rest) < id_length:
+    start = 0
+    while start < len(content):
+        nul = content.find(b"\0", start)
+        mode, _, name = content[start:nul].decode("utf-8", "replace").partition(" ")
+        start = nul + 1 + id_length
+        item = _Item(mode, name, content[nul + 1 : start].hex())
+        if nul < 0 or start > len(content):
             raise Refused("git-object-refused", id=place or "/", reason="not a tree as git writes it")
         if mode not in FILE_MODES and mode != FOLDER_MODE:
             raise Refused("git-mode", path=place + name, found=mode)
@@ -478,7 +490,6 @@ def _parse_tree(content: bytes, id_length: int, place: str) -> Iterator[_Item]:
         if name.lower() in names:
             raise Refused("git-path", path=place + name, found="two names that differ in upper and lower case only")
         names.add(name.lower())
-        content = rest[id_length:]
         yield item
 
 
@@ -500,6 +511,24 @@ def _lost(objects: _Objects, had: str | None, kept: str | None, place: str) -> I
             yield from _lost(objects, item.id, left.id if left and left.is_folder else None, path)
         elif item.name not in REWRITABLE and (left is None or left.id != item.id):
             yield path
+
+
+def _recall(memory: Path) -> tuple[set[str], set[str]]:
+    """The commits that were looked at, and the records found gone in them; nothing when that can't be read."""
+    try:
+        told = json.loads(memory.read_bytes())
+        return set(told["commits"]), set(told["gone"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set(), set()
+
+
+def _remember(memory: Path, commits: Iterable[str], gone: Iterable[str]) -> None:
+    """Keep it for the next time. When it can't be written, the next walk is long again, and no less right."""
+    with suppress(OSError), tempfile.NamedTemporaryFile("w", dir=memory.parent, prefix="walked-", delete=False) as file:
+        json.dump({"commits": sorted(commits), "gone": sorted(gone)}, file)
+        file.flush()
+        os.fsync(file.fileno())
+        Path(file.name).replace(memory)
 
 
 def _is_under(path: str, prefixes: Iterable[str]) -> bool:

@@ -135,7 +135,7 @@ class _Reading:
     def _take(self, line: bytes) -> None:
         entry = self._tip.read(line, str(self._path))
         self._entries.append(entry)
-        self._tip = self._tip.after(entry)
+        self._tip = self._tip.after(entry, line)
 
 
 class _Writer:
@@ -164,7 +164,7 @@ class _Writer:
             raise PreflightFailed("journal-not-written", file=self._path, reason=error.strerror) from error
         self._size += len(line)
         self._entries.append(entry)
-        self.tip = self.tip.after(entry)
+        self.tip = self.tip.after(entry, line)
         return entry
 
     def close(self) -> None:

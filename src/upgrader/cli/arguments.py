@@ -49,7 +49,7 @@ def window(text: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
     match = WINDOW.fullmatch(text)
     if match is None:
         raise click.BadParameter(f"expected START → END, found {text!r}", param_hint="--window")
-    opens = _moment(match[1], zone, now.astimezone(ZoneInfo(zone)))
+    opens = _moment(match[1], zone, now.astimezone(ZoneInfo(zone)).replace(microsecond=0))  # requests count seconds
     closes = _moment(match[2], zone, opens)
     if closes <= opens:
         raise click.BadParameter(f"the window ends before it starts: {text!r}", param_hint="--window")
@@ -58,7 +58,7 @@ def window(text: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
 
 def _moment(text: str, zone: str, after: datetime) -> datetime:
     if text == "now":
-        return after.replace(microsecond=0)
+        return after
     if text.startswith("+"):
         match = DURATION.fullmatch(text[1:])
         if match is not None and text[1:]:

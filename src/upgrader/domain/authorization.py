@@ -21,7 +21,7 @@ from upgrader.domain.record import (
     TestRecord,
     plan_facts,
 )
-from upgrader.domain.trust import Row, Rule, Trust, unfilled
+from upgrader.domain.trust import TESTERS, Row, Rule, Trust, unfilled
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +180,16 @@ def _approval_fault(
 
 
 def _time_fault(record: ApprovalRecord, plan: Plan, rule: Rule, now: datetime) -> Fault | None:
+    """Only a yes needs its time: a no, or a word taken back, stands whatever a clock says."""
+    if record.decision is not Decision.APPROVE:
+        return None
     if record.issued > now + timedelta(minutes=5):
         return Fault("approval-from-the-future", {"person": record.person, "issued": str(record.issued)})
     if record.expires - record.issued > timedelta(hours=rule.approval_hours):
         return Fault("approval-too-long", {"person": record.person, "hours": str(rule.approval_hours)})
-    if record.decision is Decision.APPROVE and now >= record.expires:
+    if now >= record.expires:
         return Fault("approval-expired", {"person": record.person, "expires": str(record.expires)})
-    if record.decision is Decision.APPROVE and record.expires < plan.window.closes:
+    if record.expires < plan.window.closes:
         return Fault("approval-ends-before-window", {"person": record.person, "expires": str(record.expires)})
     return None
 
@@ -239,6 +242,9 @@ def _missing_tests(
         person = trust.person(record.person)
         if person is None or not person.active or record.role not in person.roles:
             faults.append((signed.file, Fault("role-not-held", {"person": record.person, "role": record.role})))
+        elif trust.roles.get(record.role) is not TESTERS[record.stage]:
+            role = f"{TESTERS[record.stage]} ({record.stage})"
+            faults.append((signed.file, Fault("role-not-held", {"person": record.person, "role": role})))
         elif record.release != plan.release.manifest or record.site != plan.site:
             faults.append((signed.file, Fault("test-other-release", {"found": record.release.short})))
         elif record.result is Result.FAILED:

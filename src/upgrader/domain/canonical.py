@@ -13,8 +13,9 @@ from upgrader.domain.errors import Refused
 
 Json = str | int | bool | list[Any] | dict[str, Any]
 
-# Characters that can hide or reorder what a signer sees: control, format, surrogate, private use, unassigned.
-HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+# What can hide, reorder or break what a signer sees: control, format, surrogate, private use, unassigned, and the
+# separators of lines and paragraphs.
+HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 LARGEST_DEPTH = 32
 
 
@@ -62,7 +63,7 @@ def _check(value: object, depth: int) -> None:
         case list() | tuple():
             for item in value:
                 _check(item, depth + 1)
-        case Mapping():
+        case Mapping() if all(isinstance(key, str) for key in value):
             for key, item in value.items():
                 _check(key, depth + 1)
                 _check(item, depth + 1)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from upgrader.domain.journal import Entry, History
 from upgrader.domain.lifecycle import Event, State
@@ -143,8 +144,8 @@ def _host_after(host: HostState, entry: Entry, *, going_back: bool) -> HostState
     confirms = outcome is HostOutcome.UNCHANGED and host.outcome is not HostOutcome.NOT_RUN
     if going_back:
         outcome = _after_rollback(host, outcome, data["current"])
-    elif outcome is HostOutcome.UNCHANGED and host.outcome is HostOutcome.UPGRADED:
-        outcome = host.outcome  # said again after a crash: the host is as this change made it
+    elif outcome is HostOutcome.UNCHANGED and _is_our_work(host, data):
+        outcome = HostOutcome.UPGRADED  # said again after a crash: the host is as this change made it
     return replace(
         host,
         outcome=outcome,
@@ -152,6 +153,11 @@ def _host_after(host: HostState, entry: Entry, *, going_back: bool) -> HostState
         detail=host.detail if confirms or not data["detail"] else data["detail"],
         downtime_ms=max(host.downtime_ms, data["downtime_ms"]),
     )
+
+
+def _is_our_work(host: HostState, data: Mapping[str, Any]) -> bool:
+    """A host that names the version it came from was upgraded by this change, even if we died before we heard of it."""
+    return host.outcome is HostOutcome.UPGRADED or data["from"] not in ("", data["current"])
 
 
 def _after_rollback(host: HostState, outcome: HostOutcome, current: str) -> HostOutcome:

@@ -68,8 +68,9 @@ class Tip:
             ) from error
         return entry
 
-    def after(self, entry: Entry) -> "Tip":
-        return Tip(self.length + 1, Digest.of(entry.to_line()), advance(self.state, entry.event))
+    def after(self, entry: Entry, line: bytes) -> "Tip":
+        """Where the journal ends once `line`, which holds `entry`, stands in it."""
+        return Tip(self.length + 1, Digest.of(line), advance(self.state, entry.event))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class History:
         return self.tip.following(event, data, at=at, actor=actor)
 
     def with_entry(self, entry: Entry) -> "History":
-        tip = self.tip.after(entry)
+        tip = self.tip.after(entry, entry.to_line())
         return History((*self.entries, entry), tip.head, tip.state)
 
     def of(self, *events: Event) -> tuple[Entry, ...]:
@@ -105,7 +106,7 @@ def read_history(lines: Iterable[bytes], name: str) -> History:
     tip = Tip()
     for line in lines:
         entry = tip.read(line, name)
-        tip = tip.after(entry)
+        tip = tip.after(entry, line)
         entries.append(entry)
     return History(tuple(entries), tip.head, tip.state)
 

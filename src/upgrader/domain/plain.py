@@ -22,7 +22,10 @@ def instant(text: str) -> datetime:
     """Read a UTC instant in the one form we write (RFC 3339, whole seconds, Z). Raises ValueError."""
     if len(text) != 20:
         raise ValueError(f"expected an instant such as 2026-11-21T15:00:00Z, found {text[:40]!r}")
-    return datetime.strptime(text, INSTANT).replace(tzinfo=UTC)
+    found = datetime.strptime(text, INSTANT).replace(tzinfo=UTC)
+    if found.strftime(INSTANT) != text:  # strptime takes lower case and the digits of every script
+        raise ValueError(f"expected an instant such as 2026-11-21T15:00:00Z, found {text[:40]!r}")
+    return found
 
 
 def to_plain(value: Any) -> Any:

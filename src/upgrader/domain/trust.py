@@ -25,6 +25,9 @@ class Organisation(StrEnum):
     MAINTENANCE = "maintenance"  # the on-site engineers
 
 
+TESTERS = {TestStage.VENDOR: Organisation.VENDOR, TestStage.SITE: Organisation.MAINTENANCE}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """An OpenSSH public key and the time in which it counts. `revoked` ends it at once and for ever."""
@@ -147,9 +150,20 @@ def weaknesses(trust: Trust) -> list[str]:
         faults.append("rules: there is no rule, so nothing could ever be approved")
     if len({person.id for person in trust.people}) != len(trust.people):
         faults.append("people: an id stands twice")
+    faults += _shared_keys(trust)
     faults += [f for person in trust.people for f in _weak_person(person, trust)]
     faults += [f for kind, rule in trust.rules.items() for f in _weak_rule(kind, rule, trust)]
     return faults
+
+
+def _shared_keys(trust: Trust) -> Iterable[str]:
+    """Whoever holds a key that stands for two people could sign for both."""
+    holders: dict[tuple[str, ...], str] = {}
+    for holder in (*trust.people, *trust.vendors):
+        for key in holder.keys:
+            first = holders.setdefault(tuple(key.public.split()[:2]), holder.id)  # without the comment
+            if first != holder.id:
+                yield f"keys: {first} and {holder.id} have the same key"
 
 
 def _weak_person(person: Person, trust: Trust) -> Iterable[str]:

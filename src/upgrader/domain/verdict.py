@@ -69,7 +69,7 @@ def judge_probe(readings: Iterable[Reading], probe: Probe) -> Verdict:
     asked = seen.total()
     if seen[Reading.UNHEALTHY] > probe.failures_allowed:
         return Verdict.UNSTABLE
-    if asked >= probe.count and asked - seen[Reading.HEALTHY] <= probe.failures_allowed:
+    if asked >= max(1, probe.count) and asked - seen[Reading.HEALTHY] <= probe.failures_allowed:
         return Verdict.STABLE
     return Verdict.INCONCLUSIVE
 

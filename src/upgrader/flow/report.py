@@ -6,19 +6,7 @@ from contextlib import suppress
 from upgrader.domain import plain
 from upgrader.domain.change import Change, HostState, view
 from upgrader.domain.errors import Refused
-from upgrader.domain.evidence import (
-    Closure,
-    Deed,
-    LeftBehind,
-    ReportedEntry,
-    ReportedHost,
-    ReportedProbe,
-    ReportedRollback,
-    ReportedSeal,
-    ReportedWave,
-    ReportView,
-    Signer,
-)
+from upgrader.domain.evidence import Closure
 from upgrader.domain.journal import Entry, History
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.plan import Plan
@@ -33,6 +21,18 @@ from upgrader.domain.record import (
     TestStage,
     kind_of_file,
     read_any_record,
+)
+from upgrader.domain.report import (
+    Deed,
+    LeftBehind,
+    ReportedEntry,
+    ReportedHost,
+    ReportedProbe,
+    ReportedRollback,
+    ReportedSeal,
+    ReportedWave,
+    ReportView,
+    Signer,
 )
 from upgrader.domain.request import ChangeWindow
 from upgrader.domain.trust import Trust

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from upgrader.domain.digest import Digest
-from upgrader.domain.evidence import ReportView
 from upgrader.domain.names import PersonId
 from upgrader.domain.plan import Versions
+from upgrader.domain.report import ReportView
 from upgrader.ports import (
     Builds,
     Bundles,

@@ -228,7 +228,7 @@ class Hospital:
             stdin=subprocess.DEVNULL,
             check=False,
             cwd=folder or self.directory,
-            env={**os.environ, **self._surroundings(), **self.environment, **(environment or {})},
+            env={**os.environ, **self.surroundings(), **self.environment, **(environment or {})},
         )
         if check and done.returncode != 0:
             shown = " ".join(command)
@@ -237,7 +237,8 @@ class Hospital:
             )
         return Answer(tuple(command), done.returncode, done.stdout, done.stderr)
 
-    def _surroundings(self) -> Mapping[str, str]:
+    def surroundings(self) -> Mapping[str, str]:
+        """The environment of every command of this hospital, beside that of the caller."""
         return {
             "UPGRADER_STATE": str(self.state),
             "UPGRADER_SSH_KEY": str(self.lab.ssh_key),

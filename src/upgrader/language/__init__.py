@@ -12,6 +12,22 @@ from typing import Any
 
 from upgrader.domain.errors import BadInput, Problem, UpgraderError
 
+# A field of this name is shown in the words of this family, such as `state.rolling-back` for the value `rolling-back`.
+FAMILIES: Mapping[str, str] = {
+    "because": "because",
+    "decision": "decision",
+    "event": "fact",
+    "kind": "kind",
+    "legal": "fact",
+    "outcome": "outcome",
+    "result": "result",
+    "stage": "test",
+    "state": "state",
+    "tests": "test",
+    "verdict": "verdict",
+}
+MOST_SHOWN = 10
+
 
 class Language(StrEnum):
     ZH = "zh"
@@ -25,15 +41,24 @@ class Texts:
         self.language = language
         self._by_key = catalogue(language)
 
-    def __call__(self, key: str, **fields: object) -> str:
+    def __call__(self, key: str, /, **fields: object) -> str:
         """Give the text, filled in. A key without a text shows itself and its fields, so nothing is lost."""
         pattern = self._by_key.get(key)
         if pattern is None:
             return f"{key} {fields}" if fields else key
-        return pattern.format_map(_Fields(fields)).strip()
+        return pattern.format_map(_Fields({name: self._in_words(name, fields[name]) for name in fields})).strip()
 
     def has(self, key: str) -> bool:
         return key in self._by_key
+
+    def _in_words(self, name: str, value: object) -> object:
+        """Values of closed sets in this language, one by one where several stand in a text; lists in one line."""
+        if isinstance(value, list | tuple):
+            return ", ".join(map(str, value[:MOST_SHOWN])) + (" …" if len(value) > MOST_SHOWN else "")
+        if name not in FAMILIES:
+            return value
+        keys = {item: f"{FAMILIES[name]}.{item.replace(' ', '-')}" for item in str(value).split(", ")}
+        return ", ".join(self._by_key.get(key, item) for item, key in keys.items())
 
     def of_error(self, error: UpgraderError) -> str:
         """What was expected and found, then what to do; every problem of a written file on lines of its own."""

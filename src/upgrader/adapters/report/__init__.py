@@ -14,9 +14,10 @@ from markupsafe import Markup
 
 from upgrader.adapters.report.phrases import Language, Phrases, groups
 from upgrader.domain.canonical import hidden_character
-from upgrader.domain.evidence import Deed, Ending, ReportedProbe, ReportView
+from upgrader.domain.evidence import Ending
 from upgrader.domain.names import ChangeId
 from upgrader.domain.playbook import HostOutcome
+from upgrader.domain.report import Deed, ReportedProbe, ReportView
 from upgrader.domain.verdict import Place, Verdict
 
 MOST_PLACES = 60

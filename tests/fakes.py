@@ -1,0 +1,490 @@
+"""A small hospital in memory: fakes of every port that the flow needs, which remember what was asked of them.
+
+`Hospital.site()` is a whole Site. Hosts keep what is installed on them between two runs, as real ones do, and break
+where they are told to; the journal keeps its lines, and kills whoever writes to it when it is told to.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import builders
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import Integrity, Locked, Refused
+from upgrader.domain.journal import Entry, History, Tip, read_history
+from upgrader.domain.lifecycle import Event
+from upgrader.domain.names import PersonId
+from upgrader.domain.plan import Plan, make_plan
+from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
+from upgrader.domain.probe import Probe
+from upgrader.domain.record import NAMESPACES, ApprovalRecord, Namespace, Record, record_name, write_record
+from upgrader.domain.release import Release
+from upgrader.domain.report import ReportView
+from upgrader.domain.request import Request
+from upgrader.domain.trust import Key, Trust
+from upgrader.domain.verdict import Measurement, Reading
+from upgrader.flow.site import Site
+from upgrader.ports import InventoryHost, ProbedHost, Tree
+
+
+class Killed(BaseException):
+    """What kill -9 is to a test: nothing may catch it and go on."""
+
+
+class Clock:
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class MemoryJournal:
+    """Lines on a disk that outlives its writers. `kills` is asked around every line, and may raise Killed."""
+
+    def __init__(self, kills: Callable[[str], None] = lambda _: None) -> None:
+        self.lines: list[bytes] = []
+        self.kills = kills
+
+    def history(self) -> History:
+        return read_history(self.lines, "journal.jsonl")
+
+    def write(self, event: Event, data: Mapping[str, Any], *, at: datetime, actor: str) -> Entry:
+        tip = self.history().tip if self.lines else Tip()
+        line = tip.following(event, data, at=at, actor=actor).to_line()
+        self.kills("before a line")
+        self.lines.append(line)
+        self.kills("after a line")
+        return tip.read(line, "journal.jsonl")
+
+    @contextmanager
+    def open(self, change: str) -> Iterator["MemoryJournal"]:
+        yield self
+
+
+class Locks:
+    """Names that are taken; holding one twice is Locked, as it is for two people."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, str] = {}
+
+    @contextmanager
+    def hold(self, names: Iterable[str], *, purpose: str, holder: str, now: datetime) -> Iterator[None]:
+        wanted = sorted(names)
+        for name in wanted:
+            if name in self.held:
+                raise Locked("locked", name=name, holder=self.held[name], purpose=purpose, since=now)
+        self.held |= dict.fromkeys(wanted, holder)
+        try:
+            yield
+        finally:
+            for name in wanted:
+                del self.held[name]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    path: str
+    content: bytes
+    mode: str = "100644"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    commit: str
+    tree: Mapping[str, bytes]
+
+    def files(self, *prefixes: str) -> Sequence[File]:
+        below = tuple(f"{prefix}/" for prefix in prefixes)
+        return [File(path, content) for path, content in sorted(self.tree.items()) if path.startswith(below)]
+
+    def read(self, path: str) -> bytes | None:
+        return self.tree.get(path)
+
+
+class Branch:
+    """The protected branch: it only grows, and old commits can still be read."""
+
+    def __init__(self) -> None:
+        self.commits: list[Commit] = []
+        self.removed: Sequence[str] = ()
+
+    def add(self, files: Mapping[str, bytes]) -> None:
+        before = self.commits[-1].tree if self.commits else {}
+        self.commits.append(Commit(f"{len(self.commits) + 1:040x}", {**before, **files}))
+
+    def refresh(self) -> Commit:
+        return self.commits[-1]
+
+    def at(self, commit: str) -> Commit:
+        return next(known for known in self.commits if known.commit == commit)
+
+    def removed_records(self, commit: str, folder: str) -> Sequence[str]:
+        return self.removed
+
+    def export(self, snapshot: Any, prefixes: Iterable[str], target: Path) -> Digest:
+        raise NotImplementedError("Hospital.export gives the tree")
+
+
+class Seals:
+    """Signatures without keys: a seal names its signer, its namespace and the bytes."""
+
+    def sign(self, content: bytes, namespace: Namespace, key: Path) -> bytes:
+        return f"{key.name} {namespace} {Digest.of(content)}".encode()
+
+    def verify(
+        self,
+        content: bytes,
+        signature: bytes,
+        *,
+        namespace: Namespace,
+        principal: str,
+        keys: Iterable[Key],
+        at: datetime,
+        file: str,
+    ) -> str:
+        if signature != self.sign(content, namespace, Path(principal)):
+            raise Refused("signature-invalid", file=file, person=principal)
+        if not any(key.is_valid(at) for key in keys):
+            raise Refused("signature-invalid", file=file, person=principal)
+        return principal
+
+    def public_key(self, key: Path) -> str:
+        return f"ssh-ed25519 {key.name}"
+
+    def fingerprint(self, public: str) -> str:
+        return f"SHA256:{public[-8:]}"
+
+
+@dataclass
+class TrustedPeople:
+    trust: Trust
+
+    def load(self) -> Trust:
+        return self.trust
+
+    def check_current(self, trust: Trust, now: datetime) -> None:
+        if now >= trust.expires:
+            raise Refused("trust-expired", expires=trust.expires)
+
+    def files(self) -> Sequence[Path]:
+        return ()
+
+    def fingerprint(self) -> Digest:
+        return Digest.of(b"roots")
+
+    def install(self, trust: Trust, signatures: Sequence[bytes]) -> None:
+        self.trust = trust
+
+
+class BuildStore:
+    """`damaged` is what a flipped byte on the disk does."""
+
+    damaged = False
+
+    def put(self, path: Path) -> Digest:
+        return Digest.of(path.read_bytes())
+
+    def open_verified(self, digest: Digest, size: int) -> Path:
+        if self.damaged:
+            raise Integrity("build-changed", file=digest.hex, expected=digest.short)
+        return Path("/state/builds") / digest.hex
+
+
+@dataclass
+class Documents:
+    """Reads what a person wrote: here already as the value that it would become."""
+
+    request: Request
+    release: Release
+
+    def read_release(self, content: bytes, file: str) -> Release:
+        return self.release
+
+    def read_request(self, content: bytes, file: str) -> Request:
+        return self.request
+
+    def write_request(self, request: Request) -> str:
+        return repr(request)
+
+    def read_policy(self, content: bytes, file: str, *, version: int, issued: datetime) -> Trust:
+        raise NotImplementedError
+
+
+@dataclass
+class Inventory:
+    plan: Plan
+
+    def resolve(self, tree: Path, pattern: str) -> Sequence[InventoryHost]:
+        return [
+            InventoryHost(
+                name=host.name,
+                address=host.address,
+                port=host.port,
+                user=host.user,
+                host_key=host.host_key,
+                root=host.parameters["root"],
+                parameters={name: text for name, text in host.parameters.items() if name != "root"},
+            )
+            for host in self.plan.hosts
+        ]
+
+
+class Break(StrEnum):
+    """How a host breaks. Whatever it does, it does again when it is asked again."""
+
+    UNHEALTHY = "takes itself back"  # the health check failed after the switch
+    HALF_DONE = "is left half done"  # switched, and could not go back by itself
+    REFUSES = "is not what was planned"  # failed before anything was changed
+    SILENT = "is not spoken of"  # no event of Ansible names it
+    GONE = "is switched off"
+    CUT_OFF = "is cut off after the switch"
+    STAYS = "will not go back"  # upgrades well; its rollback fails
+
+
+@dataclass
+class Host:
+    """A host as the host transaction leaves it: a version, and who put it there from which version."""
+
+    name: str
+    installed: str
+    breaks: Break | None = None
+    key: str = ""
+    came_from: str = ""
+    upgrades: int = 0  # upgrades that ended well, all runs together
+    rollbacks: int = 0
+
+    def upgrade(self, key: str, version: str, base: str) -> HostReport | None:
+        match self.breaks:
+            case Break.SILENT:
+                return None
+            case Break.GONE:
+                return self._report(HostOutcome.UNREACHABLE)
+            case Break.REFUSES:
+                return self._report(HostOutcome.FAILED, detail="disk full")
+            case Break.UNHEALTHY:
+                return self._report(HostOutcome.ROLLED_BACK, detail="health: exit 1")
+        if self.installed == version and self.breaks is not Break.HALF_DONE:
+            return self._report(HostOutcome.UNCHANGED, came_from=self.came_from if self.key == key else "")
+        if self.installed not in (base, version):
+            return self._report(HostOutcome.FAILED, detail="another version than planned")
+        return self._switch(key, version)
+
+    def roll_back(self, key: str) -> HostReport | None:
+        if self.breaks is Break.GONE:
+            return self._report(HostOutcome.UNREACHABLE)
+        if self.key != key:
+            return self._report(HostOutcome.UNCHANGED)
+        if self.breaks is Break.STAYS:
+            return self._report(HostOutcome.FAILED, detail="the old version does not start")
+        self.installed, self.key, self.came_from = self.came_from, "", ""
+        self.rollbacks += 1
+        return self._report(HostOutcome.ROLLED_BACK)
+
+    def _switch(self, key: str, version: str) -> HostReport:
+        if self.key != key:
+            self.key, self.came_from = key, self.installed
+        self.installed = version
+        if self.breaks is Break.HALF_DONE:
+            return self._report(HostOutcome.FAILED, detail="the service does not start")
+        self.upgrades += 1
+        if self.breaks is Break.CUT_OFF:
+            return replace(self._report(HostOutcome.UNREACHABLE), current="")
+        return self._report(HostOutcome.UPGRADED, came_from=self.came_from)
+
+    def _report(self, outcome: HostOutcome, *, came_from: str = "", detail: str = "") -> HostReport:
+        return HostReport(
+            host=self.name, outcome=outcome, from_version=came_from, current=self.installed, detail=detail
+        )
+
+
+@dataclass
+class Fleet:
+    """All hosts, and every playbook that was run on some of them."""
+
+    hosts: dict[str, Host]
+    runs: list[PlaybookRun] = field(default_factory=list)
+    before_run: Callable[[PlaybookRun], None] = lambda _: None
+
+    def run(self, run: PlaybookRun, on_report: Callable[[HostReport], None]) -> PlaybookResult:
+        self.before_run(run)
+        self.runs.append(run)
+        reports = []
+        for name in run.hosts:
+            report = self._work(run, self.hosts[name])
+            if report is not None:
+                on_report(report)
+            reports.append(report or HostReport(host=name, outcome=HostOutcome.NOT_RUN))
+        return PlaybookResult(reports=tuple(reports), return_code=0, status="successful", output="")
+
+    def asked_for(self, playbook: str) -> list[tuple[str, ...]]:
+        return [run.hosts for run in self.runs if run.playbook == f"playbooks/{playbook}.yml"]
+
+    def _work(self, run: PlaybookRun, host: Host) -> HostReport | None:
+        key = f"{run.upgrade['change']}.{run.upgrade['plan'][:12]}"
+        if run.playbook == "playbooks/rollback.yml":
+            return host.roll_back(key)
+        return host.upgrade(key, run.upgrade["version"], run.upgrade["base"][host.name])
+
+
+@dataclass
+class Prober:
+    """Sees every host as healthy but those that it is told to see otherwise."""
+
+    clock: Clock
+    seen: dict[str, Reading] = field(default_factory=dict)
+    silent: bool = False
+
+    def measure_all(self, probes: Sequence[Probe], hosts: Sequence[ProbedHost]) -> Iterator[Measurement]:
+        for host in hosts if not self.silent else ():
+            for probe in probes:
+                for _ in range(probe.count):
+                    reading = self.seen.get(host.name, Reading.HEALTHY)
+                    yield Measurement(host.name, probe.name, self.clock(), reading, reading.value)
+
+    def close(self) -> None:
+        pass
+
+
+class NoClone:
+    """No decision is read from a person's checkout; whoever asks for it in a test of the gate is wrong."""
+
+    @property
+    def root(self) -> Path:
+        raise NotImplementedError
+
+    def pull(self) -> str:
+        raise NotImplementedError
+
+    def commit(self, paths: Iterable[Path], message: str) -> str:
+        raise NotImplementedError
+
+    def push(self) -> None:
+        raise NotImplementedError
+
+
+class NoBundles:
+    def write_bundle(
+        self,
+        path: Path,
+        files: Mapping[str, bytes],
+        statement: bytes,
+        signature: bytes,
+        *,
+        secrets: Iterable[str],
+    ) -> Digest:
+        raise NotImplementedError
+
+    def check_bundle(self, path: Path, check_seal: Callable[[Any], object]) -> Any:
+        raise NotImplementedError
+
+
+class Hospital:
+    """One site with one change that was planned, tested and signed by enough people; its window is open."""
+
+    def __init__(self, **materials: Any) -> None:
+        self.clock = Clock(builders.NOW)
+        self.trust = TrustedPeople(builders.make_trust())
+        self.tree = Digest.of(b"tree")
+        self.seals = Seals()
+        self.builds = BuildStore()
+        self.locks = Locks()
+        self.branch = Branch()
+        self.journal = MemoryJournal()
+        self.told: list[str] = []
+        self.person: PersonId | None = builders.ENGINEER
+        self._publish_change(materials)
+        self.fleet = Fleet({host.name: Host(host.name, host.installed) for host in self.plan.hosts})
+        self.prober = Prober(self.clock)
+        self._write_down({"system": self.plan.release.system}, Event.CHANGE_REQUESTED)
+        self._write_down({"plan": self.plan.digest.hex, "revision": 1}, Event.PLAN_MADE)
+
+    def sign(self, record: Record, folder: str = f"approvals/{builders.CHANGE}") -> dict[str, bytes]:
+        content = write_record(record)
+        path = f"{folder}/{record_name(record)}"
+        seal = self.seals.sign(content, NAMESPACES[type(record)], Path(record.person))
+        return {path: content, f"{path}.sig": seal}
+
+    def publish(self, record: ApprovalRecord) -> None:
+        self.branch.add(self.sign(record))
+
+    @contextmanager
+    def export(self, snapshot: object) -> Iterator[Tree]:
+        yield Tree(Path("/state/trees/1"), Digest.of(b"tree"))
+
+    def progress(self, key: str, fields: Mapping[str, object]) -> None:
+        self.told.append(key)
+
+    def site(self) -> Site:
+        return Site(
+            clone=NoClone(),
+            mirror=self.branch,
+            trust=self.trust,
+            signatures=self.seals,
+            builds=self.builds,
+            documents=self.documents,
+            inventory=Inventory(self.plan),
+            locks=self.locks,
+            clock=self.clock,
+            state=Path("/state"),
+            versions=self.plan.versions,
+            forks=5,
+            time_zone="Asia/Shanghai",
+            change_prefix="CHG",
+            hospital={"zh": "人民医院", "en": "People's Hospital"},
+            person=self.person,
+            key=None,
+            journal=self.journal.open,
+            export=self.export,
+            tree_digest=lambda _: self.tree,
+            fleet=lambda _tree, _runs: self.fleet,
+            prober=lambda _: self.prober,
+            sleep=self.clock.sleep,
+            render_report=_no_report,
+            bundles=NoBundles(),
+        )
+
+    def _write_down(self, data: Mapping[str, Any], event: Event) -> None:
+        self.journal.write(event, data, at=builders.SIGNED, actor=builders.REQUESTER)
+
+    def _publish_change(self, changes: Mapping[str, Any]) -> None:
+        """What people committed: request, release with its tests, plan and approvals."""
+        draft = builders.make_materials(**changes)
+        self.documents = Documents(draft.request, draft.release)
+        release = f"releases/{draft.release.system}/{draft.release.version}"
+        manifest, request = b"manifest", b"request"
+        checksums = f"{Digest.of(manifest)}  release.yml\n".encode()
+        vendor_seal = self.seals.sign(checksums, Namespace.RELEASE, Path(draft.release.vendor))
+        parts = replace(
+            draft, checksums=Digest.of(checksums), signature=Digest.of(vendor_seal), manifest=Digest.of(manifest)
+        )
+        tests = [
+            self.sign(signed.record, release) for signed in builders.signed_tests(make_plan(parts)) if signed.record
+        ]
+        records = {path: content for test in tests for path, content in test.items()}
+        digests = tuple(Digest.of(content) for path, content in records.items() if path.endswith(".json"))
+        self.plan = make_plan(replace(parts, tests=digests))
+        self.branch.add(
+            {
+                f"{release}/release.yml": manifest,
+                f"{release}/SHA256SUMS": checksums,
+                f"{release}/SHA256SUMS.sig": vendor_seal,
+                **records,
+                f"approvals/{self.plan.change}/request.yml": request,
+                f"approvals/{self.plan.change}/plan.json": self.plan.to_bytes(),
+            }
+        )
+        for signed in builders.enough_approvals(self.plan):
+            if signed.record is not None:
+                self.publish(signed.record)
+
+
+def _no_report(view: ReportView) -> str:
+    raise NotImplementedError

@@ -1,0 +1,104 @@
+"""One change, from vendor drop to closed; and two bad releases. What is asserted is asserted on the hosts themselves."""
+
+from pathlib import Path
+
+import pytest
+from hosts import answers, appointment_on, journal_on, version_on
+
+from upgrader.lab.hospital import ENGINEER, OWNER, Hospital
+
+pytestmark = pytest.mark.lab
+
+BASE, GOOD, NOBODY_LOGS_IN, DIES_AT_START = "3.1.9", "3.5.10", "3.7.1", "3.6.1"
+
+
+def versions(hospital: Hospital) -> set[str]:
+    return {version_on(hospital.lab, host) for host in hospital.lab.hosts}
+
+
+def assert_served(hospital: Hospital) -> None:
+    """Every host answers an ordinary user, and what was entered before the change is there."""
+    for host in hospital.lab.hosts:
+        assert answers(host), host.name
+        assert host.name in appointment_on(host)
+
+
+def test_a_good_release_goes_from_the_drop_to_closed(hospital: Hospital, tmp_path: Path) -> None:
+    change = hospital.change_ready(GOOD, "--wave-size", "2")
+    assert versions(hospital) == {BASE}
+
+    applied = hospital.upgrader(ENGINEER, "--json", "apply", change).json()
+
+    assert applied["state"] == "soaking"
+    assert applied["counts"] == {"upgraded": 3}
+    assert versions(hospital) == {GOOD}
+    assert_served(hospital)
+
+    before = [journal_on(hospital.lab, host) for host in hospital.lab.hosts]
+    again = hospital.upgrader(ENGINEER, "apply", change)
+    assert again.code == 0
+    assert [journal_on(hospital.lab, host) for host in hospital.lab.hosts] == before
+
+    hospital.upgrader(ENGINEER, "soak", change)
+    hospital.upgrader(OWNER, "accept", change, "--yes")
+    closed = hospital.upgrader(ENGINEER, "--json", "close", change, "--to", str(tmp_path)).json()
+    assert closed["ending"] == "completed"
+    assert_evidence_holds(hospital, Path(closed["bundle"]))
+    assert_is_self_contained(Path(closed["report"]))
+
+
+def test_a_release_in_which_nobody_can_log_in_is_taken_back_from_the_canary_alone(hospital: Hospital) -> None:
+    assert versions(hospital) == {GOOD}
+    change = hospital.change_ready(NOBODY_LOGS_IN)
+    untouched = [journal_on(hospital.lab, host) for host in hospital.lab.hosts[1:]]
+
+    applied = hospital.upgrader(ENGINEER, "--json", "apply", change, check=False)
+
+    assert applied.code == 30
+    assert applied.json()["state"] == "rolled-back"
+    assert applied.json()["stopped_because"] == "wave-unstable"
+    assert applied.json()["counts"] == {"rolled-back": 1, "not-run": 2}
+    assert versions(hospital) == {GOOD}
+    assert [journal_on(hospital.lab, host) for host in hospital.lab.hosts[1:]] == untouched
+    assert_served(hospital)
+    assert hospital.upgrader(ENGINEER, "--json", "close", change).json()["ending"] == "rolled-back"
+
+
+def test_a_release_that_dies_at_start_is_taken_back_by_the_host_itself(hospital: Hospital) -> None:
+    assert versions(hospital) == {GOOD}
+    change = hospital.change_ready(DIES_AT_START)
+
+    applied = hospital.upgrader(ENGINEER, "--json", "apply", change, check=False)
+
+    assert applied.code == 30
+    assert applied.json()["stopped_because"] == "too-many-failed-in-wave"
+    canary = next(host for host in applied.json()["hosts"] if host["wave"] == 0)
+    assert canary["outcome"] == "rolled-back"
+    assert "defusedxml" in canary["detail"]
+    assert versions(hospital) == {GOOD}
+    assert_served(hospital)
+    assert hospital.upgrader(ENGINEER, "apply", change, check=False).code == 0
+    assert versions(hospital) == {GOOD}
+
+
+def assert_evidence_holds(hospital: Hospital, bundle: Path) -> None:
+    """The bundle verifies; a changed byte in any of its parts does not, and another root is not believed."""
+    verified = hospital.upgrader(ENGINEER, "--json", "evidence", "verify", str(bundle)).json()
+    assert len(verified["signatures"]) == 5
+    root = verified["root"]
+    assert hospital.upgrader(ENGINEER, "evidence", "verify", str(bundle), "--root", root).code == 0
+    assert hospital.upgrader(ENGINEER, "evidence", "verify", str(bundle), "--root", "0" * 64, check=False).code == 10
+    content = bundle.read_bytes()
+    damaged = bundle.with_name("damaged.tar")
+    for position in range(100, len(content), len(content) // 12):
+        damaged.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+        answer = hospital.upgrader(ENGINEER, "evidence", "verify", str(damaged), check=False)
+        assert answer.code in (10, 13), position
+        assert "Traceback" not in answer.err
+
+
+def assert_is_self_contained(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    assert "程序变更" in text
+    assert "exam-scheduling" in text
+    assert not {'src="http', "<script", 'href="http'} & set(text.split())

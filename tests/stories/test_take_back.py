@@ -1,0 +1,98 @@
+"""The way back: by a person's word, after a dead controller, and when hosts do not answer."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hosts import answers, appointment_on, journal_on, version_on
+
+from upgrader.lab.hospital import ENGINEER, Hospital
+
+pytestmark = pytest.mark.lab
+
+BASE, GOOD = "3.1.9", "3.5.10"
+
+
+def versions(hospital: Hospital) -> set[str]:
+    return {version_on(hospital.lab, host) for host in hospital.lab.hosts}
+
+
+def assert_served(hospital: Hospital) -> None:
+    for host in hospital.lab.hosts:
+        assert answers(host), host.name
+        assert host.name in appointment_on(host)
+
+
+def test_a_person_takes_a_change_back_during_its_soak(hospital: Hospital) -> None:
+    change = hospital.change_ready(GOOD, "--wave-size", "3")
+    hospital.upgrader(ENGINEER, "apply", change)
+    assert versions(hospital) == {GOOD}
+
+    taken = hospital.upgrader(ENGINEER, "--json", "rollback", change, "--reason", "the ward can't print").json()
+
+    assert taken["state"] == "rolled-back"
+    assert taken["counts"] == {"rolled-back": 3}
+    assert versions(hospital) == {BASE}
+    assert_served(hospital)
+    again = hospital.upgrader(ENGINEER, "--json", "rollback", change, "--reason", "once more", check=False)
+    assert again.code == 10
+    assert again.json()["code"] == "change-not-in-state"
+
+
+def test_a_controller_that_is_killed_goes_on_where_it_was(hospital: Hospital) -> None:
+    change = hospital.change_ready(GOOD, "--wave-size", "1")
+    journal = hospital.state / "changes" / change / "journal.jsonl"
+
+    kill_when(hospital, change, journal, '"event":"wave started"', times=2)
+    applied = hospital.upgrader(ENGINEER, "--json", "apply", change).json()
+
+    assert applied["state"] == "soaking"
+    assert applied["counts"]["upgraded"] + applied["counts"].get("unchanged", 0) == 3
+    assert versions(hospital) == {GOOD}
+    assert_served(hospital)
+    for host in hospital.lab.hosts:
+        assert journal_on(hospital.lab, host).count(f"{change}.") >= 1
+    hospital.upgrader(ENGINEER, "rollback", change, "--reason", "end of the test")
+    assert versions(hospital) == {BASE}
+
+
+def test_a_canary_that_vanishes_stops_the_change_and_touches_nobody_else(hospital: Hospital) -> None:
+    change = hospital.change_ready(GOOD)
+    canary = hospital.lab.hosts[0]
+    untouched = [journal_on(hospital.lab, host) for host in hospital.lab.hosts[1:]]
+    hospital.lab.power_off(canary)
+
+    applied = hospital.upgrader(ENGINEER, "--json", "apply", change, check=False)
+
+    assert applied.code == 31  # nobody could ask the canary whether it is as it was: a person has to
+    assert applied.json()["state"] == "stuck"
+    assert [journal_on(hospital.lab, host) for host in hospital.lab.hosts[1:]] == untouched
+
+    hospital.lab.power_on(canary)
+    finished = hospital.upgrader(ENGINEER, "--json", "apply", change, check=False)
+    assert finished.code == 30
+    assert finished.json()["state"] == "rolled-back"
+    assert versions(hospital) == {BASE}
+
+
+def kill_when(hospital: Hospital, change: str, journal: Path, text: str, *, times: int) -> None:
+    """Apply, and kill the controller with all its children's parent as soon as the journal holds `text` so often."""
+    who = ["--site", str(hospital.clone(ENGINEER)), "--as", ENGINEER, "--key", str(hospital.people_keys[ENGINEER])]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "upgrader", *who, "apply", change],
+        env={**os.environ, **hospital.surroundings()},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while journal.read_text(encoding="utf-8").count(text) < times:
+        assert process.poll() is None, "the change was over before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
