@@ -203,7 +203,7 @@ def make_trust(**changes: object) -> Trust:
     return replace(trust, **changes)  # type: ignore[arg-type]
 
 
-def make_approval(plan: Plan, person: str, role: str, **changes: object) -> ApprovalRecord:
+def make_approval(plan: Plan, person: str, role: str, /, **changes: object) -> ApprovalRecord:
     facts = plan_facts(plan)
     record = ApprovalRecord(
         format=ApprovalRecord.FORMAT,
@@ -227,7 +227,7 @@ def make_approval(plan: Plan, person: str, role: str, **changes: object) -> Appr
     return replace(record, **changes)  # type: ignore[arg-type]
 
 
-def make_test(plan: Plan, stage: TestStage, **changes: object) -> TestRecord:
+def make_test(plan: Plan, stage: TestStage, /, **changes: object) -> TestRecord:
     person, role = (TESTER, VENDOR_TESTER) if stage is TestStage.VENDOR else (ENGINEER, SITE_ENGINEER)
     record = TestRecord(
         format=TestRecord.FORMAT,

@@ -15,7 +15,7 @@ from typing import Any
 import builders
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Locked, Refused
-from upgrader.domain.journal import Entry, History, Tip, read_history
+from upgrader.domain.journal import Entry, History, read_history
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.names import PersonId
 from upgrader.domain.plan import Plan, make_plan
@@ -47,25 +47,30 @@ class Clock:
 
 
 class MemoryJournal:
-    """Lines on a disk that outlives its writers. `kills` is asked around every line, and may raise Killed."""
+    """Lines on a disk that outlives its writers: every opening reads them again.
 
-    def __init__(self, kills: Callable[[str], None] = lambda _: None) -> None:
+    `kills` is called right before and right after a line is on disk, and may raise Killed.
+    """
+
+    def __init__(self) -> None:
         self.lines: list[bytes] = []
-        self.kills = kills
+        self.kills: Callable[[str], None] = lambda _: None
+        self._history = History()
 
     def history(self) -> History:
-        return read_history(self.lines, "journal.jsonl")
+        return self._history
 
     def write(self, event: Event, data: Mapping[str, Any], *, at: datetime, actor: str) -> Entry:
-        tip = self.history().tip if self.lines else Tip()
-        line = tip.following(event, data, at=at, actor=actor).to_line()
-        self.kills("before a line")
-        self.lines.append(line)
-        self.kills("after a line")
-        return tip.read(line, "journal.jsonl")
+        entry = self._history.following(event, data, at=at, actor=actor)
+        self.kills("before")
+        self.lines.append(entry.to_line())
+        self._history = self._history.with_entry(entry)
+        self.kills("after")
+        return entry
 
     @contextmanager
     def open(self, change: str) -> Iterator["MemoryJournal"]:
+        self._history = read_history(self.lines, f"{change}/journal.jsonl")
         yield self
 
 

@@ -366,7 +366,7 @@ def test_an_open_change_is_not_the_last_word() -> None:
 
     assert "变更尚未关闭" in text
     assert "It is not the last word." in text
-    assert "没有执行任何波次" in text
+    assert "没有执行任何批次" in text
 
 
 def test_known_facts_of_the_journal_are_told_in_the_readers_language() -> None:

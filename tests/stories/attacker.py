@@ -36,7 +36,7 @@ class Attacker:
         return target
 
     def replace(self, path: str, old: str, new: str) -> None:
-        """Replace one text in a file that is there. The text has to be there too, or this attack would attack nothing."""
+        """Replace a text in a file. It has to be there, or this attack would attack nothing."""
         text = self.path(path).read_text(encoding="utf-8")
         assert old in text, f"{path} does not hold {old!r}"
         self.path(path).write_text(text.replace(old, new, 1), encoding="utf-8")

@@ -1,10 +1,10 @@
-"""The hospital in which the stories play: real sshd hosts, a real git remote, real signatures, the real command line."""
+"""The hospital of the stories: real sshd hosts, a real git remote, real signatures, the real command line."""
 
 from collections.abc import Iterator
 
 import pytest
-from stories.hosts import enter_appointment
 
+from stories.hosts import enter_appointment
 from upgrader.lab.cache import default_cache
 from upgrader.lab.hospital import Hospital
 from upgrader.lab.janitor import temporary_lab

@@ -9,11 +9,13 @@ from typing import Any, Self
 from upgrader.adapters.journal_file import JournalFile
 from upgrader.domain.journal import History
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, Answer, Hospital
+from upgrader.lab.host import LabHost
 from upgrader.lab.releases import SYSTEM
 from upgrader.language import Language, Texts
 
 RELEASE = "3.5.10"
 KEPT = ("site.git", "clones", "state")
+LEAVING = re.compile(r"Received disconnect from|Disconnected from user")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,9 @@ class Friday:
         return frozenset(path for path in (self.hospital.state / "builds").rglob("*") if path.is_file())
 
     @property
-    def callers(self) -> dict[str, str]:
-        """What the sshd of each host wrote down of everybody who knocked."""
-        hosts = self.hospital.lab.hosts
-        return {host.name: (host.directory / "sshd.log").read_text(encoding="utf-8") for host in hosts}
+    def callers(self) -> dict[str, list[str]]:
+        """What the sshd of each host wrote down of everybody who came. Who leaves now may have come long ago."""
+        return {host.name: [line for line in _log(host) if not LEAVING.match(line)] for host in self.hospital.lab.hosts}
 
     @property
     def _kept(self) -> Path:
@@ -93,6 +94,10 @@ def is_refusal(answer: Answer, code: str) -> dict[str, Any]:
     assert not re.search(r"\{[a-z_]+\}", told["message"]), f"a field of {code} was not filled in: {told['message']}"
     assert code in answer.err
     return told
+
+
+def _log(host: LabHost) -> list[str]:
+    return (host.directory / "sshd.log").read_text(encoding="utf-8").splitlines()
 
 
 def _planned(hospital: Hospital, requester: str, window: str, *signers: str) -> str:

@@ -1,4 +1,4 @@
-"""What the hosts themselves say: asked over real ssh and over the system's own protocol, never read from our journal."""
+"""What the hosts themselves say: asked over real ssh and in the system's own protocol, never read from our journal."""
 
 from upgrader.lab.appointments import log_in, put_appointment, read_appointment
 from upgrader.lab.host import SERVICE_PORT, LabHost

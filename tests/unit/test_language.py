@@ -283,6 +283,12 @@ def test_values_of_closed_sets_are_shown_in_words() -> None:
     assert "变更验收" in Texts(Language.ZH).of_error(error)
 
 
+def test_what_a_person_adds_to_a_code_stays_as_they_wrote_it() -> None:
+    told = Texts(Language.ZH)("event.rollback_started", because="asked: reports, and labels, print twice")
+
+    assert told.endswith("人工要求回退: reports, and labels, print twice")
+
+
 def test_a_problem_is_told_with_its_place_and_its_key(texts: Texts) -> None:
     """`key` is a field of most problems, and also the name of the first argument of Texts."""
     problem = Problem("request.yml", 4, 3, "missing-key", (("key", "window.opens"),))

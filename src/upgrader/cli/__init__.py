@@ -31,6 +31,7 @@ VERBS: Mapping[str, str] = {
     "accept": "accept",
     "close": "close",
     "cancel": "cancel",
+    "export": "export",
     "evidence": "evidence",
     "lab": "lab",
     "demo": "demo",

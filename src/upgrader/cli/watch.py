@@ -21,7 +21,9 @@ def command(texts: Texts) -> click.Command:
     @click.option(
         "--interval", type=click.FloatRange(0.2, 60), default=1.0, show_default=True, help=texts("cli.watch.interval")
     )
-    @click.option("--until", type=click.Choice([state.value for state in State]), help=texts("cli.watch.until"))
+    @click.option(
+        "--until", metavar="STATE", type=click.Choice([state.value for state in State]), help=texts("cli.watch.until")
+    )
     @pass_desk
     def watch(desk: Desk, change: ChangeId, interval: float, until: str | None) -> None:
         from rich.console import Console, Group

@@ -159,7 +159,8 @@ def weaknesses(trust: Trust) -> list[str]:
 def _shared_keys(trust: Trust) -> Iterable[str]:
     """Whoever holds a key that stands for two people could sign for both."""
     holders: dict[tuple[str, ...], str] = {}
-    for holder in (*trust.people, *trust.vendors):
+    everybody: tuple[Person | Vendor, ...] = (*trust.people, *trust.vendors)
+    for holder in everybody:
         for key in holder.keys:
             first = holders.setdefault(tuple(key.public.split()[:2]), holder.id)  # without the comment
             if first != holder.id:

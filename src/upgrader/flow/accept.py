@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from upgrader.domain.authorization import Signed
+from upgrader.domain.authorization import Fault, Signed
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Refused
 from upgrader.domain.journal import History
@@ -14,7 +14,7 @@ from upgrader.domain.record import AcceptanceRecord, Namespace, record_name, wri
 from upgrader.domain.trust import Row, Trust, unfilled
 from upgrader.flow import repository
 from upgrader.flow.authorize import change_records
-from upgrader.flow.identity import acting_person, signing_key
+from upgrader.flow.identity import acting_person, sign_as
 from upgrader.flow.roll_back import authorized_plan
 from upgrader.flow.site import Site
 
@@ -30,7 +30,7 @@ def accept_change(site: Site, change: str, role: RoleId | None, reason: str) -> 
 
     1. is it stable?   2. may this person accept?   3. sign over the journal's head   4. who is still missing?
     """
-    person, key = acting_person(site), signing_key(site)
+    person = acting_person(site)
     site.clone.pull()
     with site.journal(change) as journal:
         history = journal.history()
@@ -48,14 +48,14 @@ def accept_change(site: Site, change: str, role: RoleId | None, reason: str) -> 
             journal=stable_head(history),
             result=plan_result(history),
             person=person,
-            role=role or _only_role(trust, rows, person),
+            role=_role(trust, rows, person, role),
             issued=site.clock(),
             nonce=secrets.token_hex(16),
             reason=reason,
         )
         content = write_record(record)
-        signature = site.signatures.sign(content, Namespace.ACCEPTANCE, key)
         path = f"{repository.change_folder(plan.change)}/{record_name(record)}"
+        signature = sign_as(site, trust, person, content, Namespace.ACCEPTANCE, path)
         message = f"{plan.change}: accepted by {person} as {record.role}"
         repository.publish(site, {path: content, f"{path}.sig": signature}, message)
         _, acceptances = change_records(site, trust, site.mirror.refresh(), change)
@@ -98,7 +98,8 @@ def weigh_acceptance(
     counted = []
     for signed in acceptances:
         if signed.record is None or signed.fault is not None:
-            raise Refused(signed.fault.code if signed.fault else "record-unreadable", file=signed.file)
+            fault = signed.fault or Fault("record-unreadable", {}, tampered=True)
+            raise Refused(fault.code, **{**fault.fields, "file": signed.file})
         if signed.record.plan == plan and signed.record.journal == head and _holds(trust, signed.record):
             counted.append(signed)
     holders: dict[PersonId, frozenset[RoleId]] = {}
@@ -114,10 +115,10 @@ def _holds(trust: Trust, record: AcceptanceRecord) -> bool:
     return person is not None and person.active and record.role in person.roles
 
 
-def _only_role(trust: Trust, rows: Iterable[Row], person_id: str) -> RoleId:
+def _role(trust: Trust, rows: Iterable[Row], person_id: str, chosen: RoleId | None) -> RoleId:
     person = trust.person(person_id)
     wanted = [row.role for row in rows]
     held = [role for role in wanted if person is not None and person.active and role in person.roles]
-    if not held:
-        raise Refused("role-not-held", person=person_id, role=", ".join(wanted), file="-")
-    return held[0]
+    if not held or (chosen is not None and chosen not in held):
+        raise Refused("role-not-held", person=person_id, role=chosen if held else ", ".join(wanted), file="-")
+    return chosen or held[0]

@@ -70,7 +70,12 @@ def examine(site: Site, change: str, snapshot: Snapshot | None = None) -> Iterat
 
 
 def give_authorization(site: Site, examined: Examined) -> Authorization:
-    """Decide: enough different people, and now. Raises Refused or OutsideWindow with the first reason."""
+    """Decide: enough different people, and now. Raises Refused or OutsideWindow with the first reason.
+
+    A window that is over comes first: signatures end with it, and what helps is not another one.
+    """
+    if site.clock() >= examined.plan.window.closes:
+        check_window(site, examined.plan)
     authorization = authorize(examined.standing, commit=examined.snapshot.commit, trust_version=examined.trust.version)
     check_window(site, examined.plan)
     return authorization

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from upgrader.domain.errors import PreflightFailed
+from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.names import PersonId
+from upgrader.domain.record import Namespace
+from upgrader.domain.trust import Trust
 from upgrader.flow.site import Site
 
 
@@ -21,3 +23,25 @@ def signing_key(site: Site) -> Path:
     if not site.key.is_file():
         raise PreflightFailed("key-not-found", file=site.key)
     return site.key
+
+
+def sign_as(site: Site, trust: Trust, person: PersonId, content: bytes, namespace: Namespace, file: str) -> bytes:
+    """Sign with the acting person's own key, and look at the signature as the gate will.
+
+    Raises Refused when it could never count (`key-not-known`, `person-not-active`, …): on the branch it would stand in
+    everybody's way, and nobody may take a record away from there.
+    """
+    signature = site.signatures.sign(content, namespace, signing_key(site))
+    member = trust.person(person)
+    if member is None or not member.active:
+        raise Refused("person-not-active", person=person, file=file)
+    site.signatures.verify(
+        content,
+        signature,
+        namespace=namespace,
+        principal=member.id,
+        keys=member.keys,
+        at=site.clock(),
+        file=file,
+    )
+    return signature

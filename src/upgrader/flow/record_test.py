@@ -9,7 +9,7 @@ from upgrader.domain.names import RoleId, SystemId, Version
 from upgrader.domain.record import Namespace, Result, TestRecord, TestStage, record_name, write_record
 from upgrader.domain.trust import Organisation, Person, Trust
 from upgrader.flow import repository
-from upgrader.flow.identity import acting_person, signing_key
+from upgrader.flow.identity import acting_person, sign_as
 from upgrader.flow.site import Site
 from upgrader.flow.stage import MANIFEST
 
@@ -32,7 +32,7 @@ class TestResult:
 
 def record_test(site: Site, tested: TestResult) -> TestRecord:
     """Sign a test result and put it beside the release. Raises BadInput when the release was never staged."""
-    person_id, key = acting_person(site), signing_key(site)
+    person_id = acting_person(site)
     site.clone.pull()
     folder = repository.release_folder(tested.system, tested.version)
     manifest = site.clone.root / folder / MANIFEST
@@ -55,8 +55,8 @@ def record_test(site: Site, tested: TestResult) -> TestRecord:
         reason=tested.reason,
     )
     content = write_record(record)
-    signature = site.signatures.sign(content, Namespace.TEST_RECORD, key)
     path = f"{folder}/{record_name(record)}"
+    signature = sign_as(site, trust, person_id, content, Namespace.TEST_RECORD, path)
     repository.publish(
         site,
         {path: content, f"{path}.sig": signature},

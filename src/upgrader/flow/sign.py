@@ -3,13 +3,14 @@
 import secrets
 from dataclasses import dataclass
 
+from upgrader.domain.authorization import Signed, weigh
 from upgrader.domain.errors import BadInput, Refused
 from upgrader.domain.names import RoleId
 from upgrader.domain.plan import Plan, read_plan
 from upgrader.domain.record import ApprovalRecord, Decision, Namespace, plan_facts, record_name, write_record
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
-from upgrader.flow.identity import acting_person, signing_key
+from upgrader.flow.identity import acting_person, sign_as
 from upgrader.flow.site import Site
 
 
@@ -35,13 +36,11 @@ def plan_to_sign(site: Site, change: str) -> Plan:
 def sign(site: Site, plan: Plan, word: Word) -> ApprovalRecord:
     """Sign a decision under the digest of `plan`, commit the record and push it.
 
-    Refused at once, before anything is written, when it could never count: not this person's role, or their
-    own request.
+    Refused at once, before anything is written, when the gate would leave it out: not this person's role or key,
+    their own request, a window that is over or too far away.
     """
-    person, key = acting_person(site), signing_key(site)
+    person = acting_person(site)
     trust = site.trust.load()
-    if word.decision is Decision.APPROVE and person == plan.requester:
-        raise Refused("requester-signed", person=person, file="-")
     facts = plan_facts(plan)
     record = ApprovalRecord(
         format=ApprovalRecord.FORMAT,
@@ -52,7 +51,7 @@ def sign(site: Site, plan: Plan, word: Word) -> ApprovalRecord:
         plan=plan.digest,
         decision=word.decision,
         person=person,
-        role=word.role or _only_role(trust, plan, person),
+        role=_role(trust, plan, person, word.role),
         issued=site.clock(),
         expires=plan.window.closes,
         nonce=secrets.token_hex(16),
@@ -63,20 +62,24 @@ def sign(site: Site, plan: Plan, word: Word) -> ApprovalRecord:
         downtime=facts.downtime,
     )
     content = write_record(record)
-    signature = site.signatures.sign(content, Namespace.APPROVAL, key)
     path = f"{repository.change_folder(plan.change)}/{record_name(record)}"
+    for file, fault in weigh(plan, trust, [Signed(path, record)], (), site.clock()).left_out:
+        raise Refused(fault.code, **{**fault.fields, "file": file})
+    signature = sign_as(site, trust, person, content, Namespace.APPROVAL, path)
     message = f"{plan.change}: {word.decision} by {person} as {record.role}"
     repository.publish(site, {path: content, f"{path}.sig": signature}, message)
     return record
 
 
-def _only_role(trust: Trust, plan: Plan, person_id: str) -> RoleId:
-    """The one role in which this person's word counts for this plan. Raises when there is none, or a choice."""
+def _role(trust: Trust, plan: Plan, person_id: str, chosen: RoleId | None) -> RoleId:
+    """The role in which this person's word counts for this plan. Raises when there is none, or a choice to make."""
     person = trust.person(person_id)
     wanted = [row.role for row in trust.rule(plan.kind).approvals]
     held = [role for role in wanted if person is not None and person.active and role in person.roles]
-    if not held:
-        raise Refused("role-not-held", person=person_id, role=", ".join(wanted), file="-")
+    if not held or (chosen is not None and chosen not in held):
+        raise Refused("role-not-held", person=person_id, role=chosen if held else ", ".join(wanted), file="-")
+    if chosen is not None:
+        return chosen
     if len(held) > 1:
         raise BadInput("role-to-choose", person=person_id, roles=", ".join(held))
     return held[0]

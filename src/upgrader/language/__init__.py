@@ -57,8 +57,12 @@ class Texts:
             return ", ".join(map(str, value[:MOST_SHOWN])) + (" …" if len(value) > MOST_SHOWN else "")
         if name not in FAMILIES:
             return value
-        keys = {item: f"{FAMILIES[name]}.{item.replace(' ', '-')}" for item in str(value).split(", ")}
-        return ", ".join(self._by_key.get(key, item) for item, key in keys.items())
+        return ", ".join(self._in_word(FAMILIES[name], item) for item in str(value).split(", "))
+
+    def _in_word(self, family: str, value: str) -> str:
+        """One value; what a person added to it after a colon stays as they wrote it."""
+        code, colon, added = value.partition(": ")
+        return self._by_key.get(f"{family}.{code.replace(' ', '-')}", code) + colon + added
 
     def of_error(self, error: UpgraderError) -> str:
         """What was expected and found, then what to do; every problem of a written file on lines of its own."""

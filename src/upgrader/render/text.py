@@ -74,10 +74,11 @@ def standing(standing: Standing, plan: Plan, trust: Trust, texts: Texts) -> Line
     lines += [f"  ✗ {texts('approvals.rejected', person=person)}" for person in standing.rejected_by]
     lines += [f"  … {texts('approvals.missing', role=row.role, count=row.count)}" for row in standing.missing]
     lines += [f"  … {texts('approvals.test', test=texts(f'test.{test}'))}" for test in standing.tests_missing]
-    lines += [
-        f"  ✗ {file.rsplit('/', 1)[-1]}: {texts(f'error.{fault.code}.what', **{'file': file, **fault.fields})}"
-        for file, fault in standing.left_out
-    ]
+    if standing.people_missing and not standing.missing:
+        lines.append(f"  … {texts('approvals.people', count=standing.people_missing)}")
+    for file, fault in standing.left_out:
+        told = texts(f"error.{fault.code}.what", **{**fault.fields, "file": file.rsplit("/", 1)[-1]})
+        lines.append(f"  ✗ {told}")
     lines.append(texts("approvals.may" if standing.is_complete else "approvals.may-not"))
     return lines
 
@@ -89,9 +90,7 @@ def change(name: str, change: Change, texts: Texts, *, because: str = "") -> Lin
         texts("change.head", change=name, state=texts(f"state.{change.state}"), counts=" · ".join(told))
     ]
     if because:
-        code = because.split(":", 1)[0]
-        key = f"because.{code}"
-        lines.append(f"  {texts('change.stopped')}: {texts(key) if texts.has(key) else because}")
+        lines.append(f"  {texts('change.stopped', because=because)}")
     if change.hosts:
         lines.append(_hosts_table(list(change.hosts.values()), texts))
     return lines

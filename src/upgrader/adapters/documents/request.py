@@ -66,7 +66,7 @@ def write_request(request: Request) -> str:
 TEMPLATE = """\
 # The request of a change / 变更申请
 # Whoever changes this file makes a new plan, and every signature of the old plan falls.
-# 修改本文件后须重新生成变更方案，原方案上的全部签名随之失效。
+# 修改本文件后须重新生成计划，原方案上的全部签名随之失效。
 change: {change}
 kind: {kind:<20} # normal 一般 | standard 标准 | emergency 紧急 | data-fix 数据修正
 system: {system}

@@ -62,7 +62,7 @@ def write_settings(settings: Settings) -> str:
 
 TEMPLATE = """\
 # The settings of this site / 本院设置
-site: {site:<20} # the same id as in the trust file / 与信任文件中的院区标识一致
+site: {site:<20} # the same id as in the trust file / 与信任文件中的站点标识一致
 hospital:
   zh: {zh}
   en: {en}

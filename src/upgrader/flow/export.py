@@ -1,0 +1,41 @@
+"""Export: all that plain Ansible needs for an authorized change, for the night the controller is dead."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from upgrader.domain.errors import BadInput
+from upgrader.flow import authorize as gate
+from upgrader.flow import upgrade
+from upgrader.flow.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The folder's parts: the approved tree, the variable `upgrade` with its build beside it, and the waves' hosts."""
+
+    folder: Path
+    waves: tuple[tuple[str, ...], ...]
+
+
+def export_change(site: Site, change: str, folder: Path) -> Exported:
+    """Write what an authorized change runs into a new folder: `tree/`, the build, and `upgrade.json`.
+
+    The gate is asked first, as for `apply`: what is not authorized, or not now, is not exported.
+    """
+    folder = folder.absolute()
+    if folder.exists():
+        raise BadInput("folder-not-empty", folder=folder)
+    with gate.examine(site, change) as examined:
+        gate.give_authorization(site, examined)
+        build = gate.verified_build(site, examined.plan)
+        shutil.copytree(examined.tree.path, folder / "tree")
+        gate.check_tree(site, examined.tree)
+        plan = examined.plan
+    copy = folder / plan.release.builds[0].file
+    shutil.copyfile(build, copy)
+    hosts = [host.name for host in plan.hosts]
+    variable = {"upgrade": upgrade.instruction(plan, hosts, copy)}
+    (folder / "upgrade.json").write_text(json.dumps(variable, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    return Exported(folder, tuple(tuple(wave.hosts) for wave in plan.waves))
