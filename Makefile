@@ -24,8 +24,8 @@ check: $(READY) ## 一分钟内的检查：格式、静态检查、类型、ansi
 	@tools/check
 
 format: $(READY) ## 整理代码格式 / format the code
-	@$(BIN)/ruff format src tests
-	@$(BIN)/ruff check --fix -q src tests
+	@$(BIN)/ruff format src tests benchmarks
+	@$(BIN)/ruff check --fix -q src tests benchmarks
 
 bench: $(READY) system ## 测量性能 / measure
 	@$(BIN)/python -m benchmarks

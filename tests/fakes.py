@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import builders
 from upgrader.domain.digest import Digest
@@ -18,7 +19,7 @@ from upgrader.domain.errors import Integrity, Locked, Refused
 from upgrader.domain.journal import Entry, History, read_history
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.names import PersonId
-from upgrader.domain.plan import Plan, make_plan
+from upgrader.domain.plan import Materials, Plan, make_plan
 from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
 from upgrader.domain.probe import Probe
 from upgrader.domain.record import NAMESPACES, ApprovalRecord, Namespace, Record, record_name, write_record
@@ -252,6 +253,7 @@ class Break(StrEnum):
     GONE = "is switched off"
     CUT_OFF = "is cut off after the switch"
     STAYS = "will not go back"  # upgrades well; its rollback fails
+    MUTE = "says nothing of its way back"  # upgrades well; no event of Ansible names it when it is taken back
 
 
 @dataclass
@@ -285,6 +287,8 @@ class Host:
     def roll_back(self, key: str) -> HostReport | None:
         if self.breaks is Break.GONE:
             return self._report(HostOutcome.UNREACHABLE)
+        if self.breaks is Break.MUTE:
+            return None
         if self.key != key:
             return self._report(HostOutcome.UNCHANGED)
         if self.breaks is Break.STAYS:
@@ -398,27 +402,22 @@ class Hospital:
         self.clock = Clock(builders.NOW)
         self.trust = TrustedPeople(builders.make_trust())
         self.tree = Digest.of(b"tree")
-        self.seals = Seals()
         self.builds = BuildStore()
         self.locks = Locks()
+        published = Published.of(builders.make_materials(**materials)) if materials else _usual_change()
+        self.plan, self.documents = published.plan, published.documents
         self.branch = Branch()
+        self.branch.commits += published.commits
         self.journal = MemoryJournal()
         self.told: list[str] = []
         self.person: PersonId | None = builders.ENGINEER
-        self._publish_change(materials)
         self.fleet = Fleet({host.name: Host(host.name, host.installed) for host in self.plan.hosts})
         self.prober = Prober(self.clock)
         self._write_down({"system": self.plan.release.system}, Event.CHANGE_REQUESTED)
         self._write_down({"plan": self.plan.digest.hex, "revision": 1}, Event.PLAN_MADE)
 
-    def sign(self, record: Record, folder: str = f"approvals/{builders.CHANGE}") -> dict[str, bytes]:
-        content = write_record(record)
-        path = f"{folder}/{record_name(record)}"
-        seal = self.seals.sign(content, NAMESPACES[type(record)], Path(record.person))
-        return {path: content, f"{path}.sig": seal}
-
     def publish(self, record: ApprovalRecord) -> None:
-        self.branch.add(self.sign(record))
+        self.branch.add(sealed(record, f"approvals/{record.change}"))
 
     @contextmanager
     def export(self, snapshot: object) -> Iterator[Tree]:
@@ -432,7 +431,7 @@ class Hospital:
             clone=NoClone(),
             mirror=self.branch,
             trust=self.trust,
-            signatures=self.seals,
+            signatures=Seals(),
             builds=self.builds,
             documents=self.documents,
             inventory=Inventory(self.plan),
@@ -459,36 +458,50 @@ class Hospital:
     def _write_down(self, data: Mapping[str, Any], event: Event) -> None:
         self.journal.write(event, data, at=builders.SIGNED, actor=builders.REQUESTER)
 
-    def _publish_change(self, changes: Mapping[str, Any]) -> None:
-        """What people committed: request, release with its tests, plan and approvals."""
-        draft = builders.make_materials(**changes)
-        self.documents = Documents(draft.request, draft.release)
-        release = f"releases/{draft.release.system}/{draft.release.version}"
-        manifest, request = b"manifest", b"request"
+
+@dataclass(frozen=True)
+class Published:
+    """What people committed for one change: request, release with its tests, plan and approvals."""
+
+    plan: Plan
+    documents: Documents
+    commits: Sequence[Commit]
+
+    @classmethod
+    def of(cls, draft: Materials) -> Self:
+        manifest = b"manifest"
         checksums = f"{Digest.of(manifest)}  release.yml\n".encode()
-        vendor_seal = self.seals.sign(checksums, Namespace.RELEASE, Path(draft.release.vendor))
+        vendor_seal = Seals().sign(checksums, Namespace.RELEASE, Path(draft.release.vendor))
         parts = replace(
             draft, checksums=Digest.of(checksums), signature=Digest.of(vendor_seal), manifest=Digest.of(manifest)
         )
-        tests = [
-            self.sign(signed.record, release) for signed in builders.signed_tests(make_plan(parts)) if signed.record
-        ]
-        records = {path: content for test in tests for path, content in test.items()}
-        digests = tuple(Digest.of(content) for path, content in records.items() if path.endswith(".json"))
-        self.plan = make_plan(replace(parts, tests=digests))
-        self.branch.add(
-            {
-                f"{release}/release.yml": manifest,
-                f"{release}/SHA256SUMS": checksums,
-                f"{release}/SHA256SUMS.sig": vendor_seal,
-                **records,
-                f"approvals/{self.plan.change}/request.yml": request,
-                f"approvals/{self.plan.change}/plan.json": self.plan.to_bytes(),
-            }
-        )
-        for signed in builders.enough_approvals(self.plan):
+        release = f"releases/{draft.release.system}/{draft.release.version}"
+        tests = dict[str, bytes]()
+        for signed in builders.signed_tests(make_plan(parts)):
             if signed.record is not None:
-                self.publish(signed.record)
+                tests |= sealed(signed.record, release)
+        digests = tuple(Digest.of(content) for path, content in tests.items() if path.endswith(".json"))
+        plan = make_plan(replace(parts, tests=digests))
+        branch = Branch()
+        branch.add({f"{release}/release.yml": manifest, f"{release}/SHA256SUMS": checksums, **tests})
+        branch.add({f"{release}/SHA256SUMS.sig": vendor_seal, f"approvals/{plan.change}/request.yml": b"request"})
+        branch.add({f"approvals/{plan.change}/plan.json": plan.to_bytes()})
+        for approval in builders.enough_approvals(plan):
+            if approval.record is not None:
+                branch.add(sealed(approval.record, f"approvals/{plan.change}"))
+        return cls(plan, Documents(draft.request, draft.release), branch.commits)
+
+
+def sealed(record: Record, folder: str) -> dict[str, bytes]:
+    """A record and its seal, as two files in a folder."""
+    content = write_record(record)
+    path = f"{folder}/{record_name(record)}"
+    return {path: content, f"{path}.sig": Seals().sign(content, NAMESPACES[type(record)], Path(record.person))}
+
+
+@cache
+def _usual_change() -> Published:
+    return Published.of(builders.make_materials())
 
 
 def _no_report(view: ReportView) -> str:

@@ -1,6 +1,5 @@
 """Real sshd hosts on 127.0.0.0/8 for the contract tests of the seam, and a tree as the gate exports it."""
 
-import getpass
 import os
 import shutil
 import signal

@@ -78,7 +78,7 @@ class DropToBe:
         new.write_bytes(content)
 
 
-def file(name: str) -> tarfile.TarInfo:
+def plain_file(name: str) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.size = 10
     return member

@@ -5,6 +5,7 @@ Everything begins as it stood on Friday evening; each row breaks one thing, and 
 
 import hashlib
 import shutil
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from stories.attacker import Attacker, approval, signature_of
+from stories.drops import DropToBe, flipped, link, plain_file
 from stories.friday import RELEASE, Friday, is_refusal
 from stories.hosts import answers, appointment_on, journal_on, version_on
 from upgrader.adapters.locks import Locks
@@ -20,7 +22,8 @@ from upgrader.domain.lifecycle import Event
 from upgrader.domain.record import Namespace, write_record
 from upgrader.lab.drop import SUMS
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, TESTER, Hospital
-from upgrader.lab.releases import SYSTEM
+from upgrader.lab.keys import ensure_key
+from upgrader.lab.releases import SYSTEM, VENDOR
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.xdist_group("gate")]
 
@@ -105,7 +108,7 @@ def an_approval_is_copied_from_another_change(friday: Friday, attacker: Attacker
 
 
 def a_record_is_edited_by_one_byte(friday: Friday, attacker: Attacker) -> str:
-    attacker.records(friday.ready)[0].write_bytes(_flipped(attacker.records(friday.ready)[0].read_bytes()))
+    attacker.records(friday.ready)[0].write_bytes(flipped(attacker.records(friday.ready)[0].read_bytes()))
     attacker.push()
     return friday.ready
 
@@ -210,10 +213,9 @@ def the_request_is_changed(friday: Friday, attacker: Attacker) -> str:
 
 
 def a_playbook_is_changed(friday: Friday, attacker: Attacker) -> str:
+    one_more = "\n- name: One more\n  hosts: all\n  tasks: [{ansible.builtin.command: touch /tmp/owned}]\n"
     with attacker.path("playbooks/upgrade.yml").open("a", encoding="utf-8") as playbook:
-        playbook.write(
-            "\n- name: One task more\n  hosts: all\n  tasks: [{ansible.builtin.command: touch /tmp/owned}]\n"
-        )
+        playbook.write(one_more)
     attacker.push()
     return friday.ready
 
@@ -281,9 +283,8 @@ def the_trust_file_is_writable_by_others(friday: Friday, attacker: Attacker) -> 
 
 def the_trust_file_is_edited(friday: Friday, attacker: Attacker) -> str:
     trust = friday.hospital.state / "trust" / "trust.1.json"
-    trust.write_text(
-        trust.read_text(encoding="utf-8").replace('"approval_hours": 336', '"approval_hours": 335'), encoding="utf-8"
-    )
+    text = trust.read_text(encoding="utf-8")
+    trust.write_text(text.replace('"approval_hours": 336', '"approval_hours": 335'), encoding="utf-8")
     return friday.ready
 
 
@@ -338,7 +339,7 @@ def test_apply_is_refused_when(attack: Attack, code: str, names: str, friday: Fr
 def test_a_damaged_build_is_named_before_any_host_hears_of_it(friday: Friday) -> None:
     (build,) = (path for path in friday.builds if path.stat().st_size > 100_000)
     build.chmod(0o644)
-    build.write_bytes(_flipped(build.read_bytes()))
+    build.write_bytes(flipped(build.read_bytes()))
 
     answer = friday.apply(friday.ready)
 
@@ -487,6 +488,123 @@ def test_nothing_that_was_pushed_runs_before_the_gate_has_answered(
     assert not ran.exists()
 
 
+# What a vendor brings
+
+
+def the_same_version_has_other_bytes(drop: DropToBe) -> None:
+    drop.write_notes("the same version, mended in silence\n")
+    drop.sign()
+
+
+def a_file_is_not_listed(drop: DropToBe) -> None:
+    (drop.folder / "setup.exe").write_bytes(b"MZ")
+
+
+def a_file_is_missing(drop: DropToBe) -> None:
+    drop.notes.unlink()
+
+
+def one_byte_of_the_build_is_flipped(drop: DropToBe) -> None:
+    drop.archive.write_bytes(flipped(drop.archive.read_bytes()))
+
+
+def the_list_was_made_anew_but_not_signed(drop: DropToBe) -> None:
+    drop.write_notes("somebody else wrote this\n")
+    drop.list()
+
+
+def somebody_else_signed(drop: DropToBe) -> None:
+    drop.sign(ensure_key(drop.folder.parent / "other", comment="other"))
+
+
+def it_was_signed_for_something_else(drop: DropToBe) -> None:
+    drop.sign(namespace=Namespace.APPROVAL)
+
+
+def there_is_no_signature(drop: DropToBe) -> None:
+    (drop.folder / f"{SUMS}.sig").unlink()
+
+
+def it_is_a_system_of_others(drop: DropToBe) -> None:
+    drop.replace("system: exam-scheduling", "system: blood-transfusion")
+    drop.sign()
+
+
+def nobody_knows_the_vendor(drop: DropToBe) -> None:
+    drop.replace("vendor: lanxin-health", "vendor: hongyun-health")
+    drop.sign()
+
+
+def it_says_something_to_ansible(drop: DropToBe) -> None:
+    drop.replace("command: bin/health", "command: \"bin/{{ lookup('pipe', 'id') }}\"")
+    drop.sign()
+
+
+def its_archive_holds_a_link(drop: DropToBe) -> None:
+    drop.pack("9.9.9", link("etc/passwd", to="/etc/passwd"))
+
+
+def its_archive_holds_a_hard_link(drop: DropToBe) -> None:
+    drop.pack("9.9.9", link("etc/passwd", to="../../etc/passwd", kind=tarfile.LNKTYPE))
+
+
+def its_archive_names_an_absolute_path(drop: DropToBe) -> None:
+    drop.pack("9.9.9", plain_file("/etc/cron.d/exam-scheduling"))
+
+
+def its_archive_climbs_out(drop: DropToBe) -> None:
+    drop.pack("9.9.9", plain_file("lib/../../../etc/cron.d/exam-scheduling"))
+
+
+def its_archive_holds_a_device(drop: DropToBe) -> None:
+    drop.pack("9.9.9", link("disk", to="", kind=tarfile.BLKTYPE))
+
+
+DROPS: list[tuple[Callable[[DropToBe], None], int, str, str]] = [
+    (the_same_version_has_other_bytes, 10, "version-reused", RELEASE),
+    (a_file_is_not_listed, 10, "drop-file-unlisted", "setup.exe"),
+    (a_file_is_missing, 10, "drop-file-absent", "RELEASE-NOTES.md"),
+    (one_byte_of_the_build_is_flipped, 13, "drop-digest-differs", ARCHIVE),
+    (the_list_was_made_anew_but_not_signed, 10, "signature-invalid", SUMS),
+    (somebody_else_signed, 10, "key-not-known", VENDOR),
+    (it_was_signed_for_something_else, 10, "signature-invalid", "approval@upgrader.v1"),
+    (there_is_no_signature, 10, "drop-paper-missing", f"{SUMS}.sig"),
+    (it_is_a_system_of_others, 10, "vendor-not-for-system", "blood-transfusion"),
+    (nobody_knows_the_vendor, 10, "vendor-unknown", "hongyun-health"),
+    (it_says_something_to_ansible, 2, "document-invalid", "release.yml:"),
+    (its_archive_holds_a_link, 10, "archive-link", "etc/passwd"),
+    (its_archive_holds_a_hard_link, 10, "archive-link", "etc/passwd"),
+    (its_archive_names_an_absolute_path, 10, "archive-name-outside", "/etc/cron.d/exam-scheduling"),
+    (its_archive_climbs_out, 10, "archive-name-outside", "exam-scheduling-9.9.9.tar.gz"),
+    (its_archive_holds_a_device, 10, "archive-device", "disk"),
+]
+
+
+@pytest.mark.parametrize(("fault", "exit_code", "code", "names"), DROPS, ids=[row[0].__name__ for row in DROPS])
+def test_a_drop_is_not_staged_when(
+    fault: Callable[[DropToBe], None], exit_code: int, code: str, names: str, friday: Friday, tmp_path: Path
+) -> None:
+    drop = DropToBe.copy_of(friday.hospital.drop, RELEASE, tmp_path)
+    fault(drop)
+    tip, builds = friday.tip, friday.builds
+
+    answer = friday.upgrader(ENGINEER, "stage", str(drop.folder))
+
+    assert answer.code == exit_code
+    assert names in is_refusal(answer, code)["message"]
+    assert (friday.tip, friday.builds) == (tip, builds)
+    assert friday.hospital.git(ENGINEER, "status", "--porcelain").out == ""
+
+
+def test_the_same_drop_twice_changes_nothing(friday: Friday) -> None:
+    tip, builds = friday.tip, friday.builds
+
+    answer = friday.upgrader(ENGINEER, "stage", str(friday.hospital.drop.release(RELEASE)))
+
+    assert (answer.code, answer.json()["was_there"]) == (0, True)
+    assert (friday.tip, friday.builds) == (tip, builds)
+
+
 # After all of this: the hosts, asked themselves
 
 
@@ -511,12 +629,6 @@ def _is_written_down(friday: Friday, change: str, code: str) -> None:
 def _wait_until_over(friday: Friday, attacker: Attacker) -> None:
     left = attacker.plan(friday.over).window.closes - datetime.now(UTC)
     time.sleep(max(0.0, left.total_seconds() + 0.1))
-
-
-def _flipped(content: bytes) -> bytes:
-    """The same bytes with one bit of one letter in their middle turned."""
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
 def _sha256(path: Path) -> str:

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hosts import answers, appointment_on, enter_appointment, version_on
 
+from stories.hosts import answers, appointment_on, enter_appointment, version_on
 from upgrader.domain.errors import LabFailed
 from upgrader.lab.cache import default_cache
 from upgrader.lab.hospital import ENGINEER, Hospital

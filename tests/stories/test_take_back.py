@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from hosts import answers, appointment_on, journal_on, version_on
 
+from stories.hosts import answers, appointment_on, journal_on, version_on
 from upgrader.lab.hospital import ENGINEER, Hospital
 
 pytestmark = pytest.mark.lab

@@ -117,7 +117,10 @@ NO_YES: dict[str, tuple[Approval, str]] = {
         says(INFORMATICIAN, INFORMATION, expires=builders.CLOSES - timedelta(seconds=1)),
         "approval-ends-before-window",
     ),
-    "from the future": (says(INFORMATICIAN, INFORMATION, issued=NOW + timedelta(minutes=6)), "approval-from-the-future"),
+    "from the future": (
+        says(INFORMATICIAN, INFORMATION, issued=NOW + timedelta(minutes=6)),
+        "approval-from-the-future",
+    ),
     "of another plan": (says(INFORMATICIAN, INFORMATION, plan=OTHER), "plan-digest"),
 }
 
@@ -388,9 +391,7 @@ def test_a_plan_that_may_run_has_two_different_people_in_the_two_roles(approvals
     counted = [signed.record for signed in weighed(approvals).counted if signed.record]
     pairs = [(one.person, other.person) for one in counted for other in counted]
     roles = {(one.person, one.role) for one in counted}
-    assert any(
-        one != other and (one, INFORMATION) in roles and (other, DEPARTMENT) in roles for one, other in pairs
-    )
+    assert any(one != other and (one, INFORMATION) in roles and (other, DEPARTMENT) in roles for one, other in pairs)
     assert REQUESTER not in {one.person for one in counted}
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import NOW, make_probe
+from upgrader.domain.probe import Probe
 from upgrader.domain.verdict import Measurement, Reading, Verdict, judge, judge_probe
 
 OK, BAD, SILENT = Reading.HEALTHY, Reading.UNHEALTHY, Reading.NO_ANSWER
@@ -40,9 +41,7 @@ def test_one_probe_on_one_host(readings: Sequence[Reading], count: int, allowed:
 
 
 @given(READINGS, PROBES)
-def test_stable_means_that_enough_was_seen_and_was_well(readings: list[Reading], probe: object) -> None:
-    probe = probe if isinstance(probe, type(make_probe())) else make_probe()
-
+def test_stable_means_that_enough_was_seen_and_was_well(readings: list[Reading], probe: Probe) -> None:
     if judge_probe(readings, probe) is Verdict.STABLE:
         assert len(readings) >= max(1, probe.count)
         assert len(readings) - readings.count(OK) <= probe.failures_allowed

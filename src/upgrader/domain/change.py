@@ -39,13 +39,18 @@ class WaveState:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Everything that the verbs ask of a change."""
+    """Everything that the verbs ask of a change.
+
+    `stopped_because` is the code of the rule that broke, or what a person said; `reasons` are what the probes said when
+    they last found something that was not well.
+    """
 
     state: State
     plan_digest: str
     hosts: Mapping[str, HostState]
     waves: Mapping[int, WaveState]
     stopped_because: str
+    reasons: tuple[str, ...]
     soak_started: datetime | None
 
     @property
@@ -61,7 +66,7 @@ class Change:
     @property
     def not_restored(self) -> tuple[HostState, ...]:
         """After a rollback: the hosts for which nobody has said that they are as they were."""
-        whole = {HostOutcome.ROLLED_BACK, HostOutcome.UNCHANGED, HostOutcome.NOT_RUN}
+        whole = {HostOutcome.ROLLED_BACK, HostOutcome.UNCHANGED}
         touched = set(self.touched)
         return tuple(h for h in self.hosts.values() if h.name in touched and h.outcome not in whole)
 
@@ -71,25 +76,29 @@ def view(history: History, plan: Plan | None) -> Change:
     hosts = _hosts_of(plan)
     waves = {wave.number: WaveState(wave.number, None, None, "") for wave in plan.waves} if plan else {}
     plan_digest, because, soak_started = "", "", None
+    reasons: tuple[str, ...] = ()
     for entry in history.entries:
         match entry.event:
             case Event.PLAN_MADE:
                 plan_digest = entry.data["plan"]
             case Event.WAVE_STARTED | Event.WAVE_FINISHED | Event.WAVE_JUDGED:
                 number = entry.data["wave"]
+                reasons = tuple(entry.data.get("reasons", reasons))
                 if number in waves:
                     waves[number] = _wave_after(waves[number], entry)
             case Event.HOST_REPORTED:
                 name = entry.data["host"]
                 if name in hosts:
                     hosts[name] = _host_after(hosts[name], entry, going_back=bool(because))
+            case Event.FOUND_STABLE | Event.FOUND_UNSTABLE | Event.FOUND_INCONCLUSIVE:
+                reasons = tuple(entry.data["reasons"])
             case Event.ROLLBACK_STARTED:
                 because = entry.data["because"]
             case Event.SOAK_STARTED:
                 soak_started = entry.at
             case _:
                 pass
-    return Change(history.state, plan_digest, hosts, waves, because, soak_started)
+    return Change(history.state, plan_digest, hosts, waves, because, reasons, soak_started)
 
 
 def breach(outcomes: Iterable[HostState], wave: int, thresholds: Thresholds) -> str | None:

@@ -75,6 +75,7 @@ def change_json(name: str, change: Change, *, exit_code: ExitCode) -> Json:
         "exit_code": int(exit_code),
         "plan": change.plan_digest,
         "stopped_because": change.stopped_because,
+        "reasons": list(change.reasons),
         "counts": {outcome.value: count for outcome, count in change.counts.items()},
         "hosts": [plain.to_plain(host) for host in change.hosts.values()],
         "waves": [plain.to_plain(wave) for wave in change.waves.values()],

@@ -23,6 +23,7 @@ MARKS = {
     HostOutcome.NOT_RUN: "·",
 }
 MOST_HOSTS = 40
+MOST_REASONS = 10
 
 
 def staged(staged: Staged, texts: Texts) -> Lines:
@@ -91,6 +92,7 @@ def change(name: str, change: Change, texts: Texts, *, because: str = "") -> Lin
     ]
     if because:
         lines.append(f"  {texts('change.stopped', because=because)}")
+    lines += [f"  ✗ {reason}" for reason in change.reasons[:MOST_REASONS]]
     if change.hosts:
         lines.append(_hosts_table(list(change.hosts.values()), texts))
     return lines

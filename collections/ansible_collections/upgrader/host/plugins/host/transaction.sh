@@ -252,6 +252,7 @@ revert() { # take back what this key did here
 expire() { # the dead-man: sleep until the deadline, then take back what was not confirmed
     wait_seconds=86400 nap=1
     while :; do
+        trap : TERM
         take_lock # waits while `apply` is at work: the deadline is judged by what it wrote last
         read_journal
         [ "$open_key" = "$key" ] || break
@@ -261,6 +262,7 @@ expire() { # the dead-man: sleep until the deadline, then take back what was not
             break
         fi
         release_lock
+        trap - TERM # asleep it may be stopped at once
         sleep "$(((open_deadline - clock + 99) / 100))"
     done
     forget_boot_unit
