@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from upgrader import __version__
-from upgrader.domain.errors import PreflightFailed
+from upgrader.domain.errors import BadInput, PreflightFailed
 from upgrader.domain.names import PersonId, SiteId
 from upgrader.domain.plan import Versions
 from upgrader.flow.initialise import NewSite, write_site
@@ -88,7 +88,7 @@ def open_site(choices: Choices) -> Site:
         time_zone=settings.time_zone,
         change_prefix=settings.change_prefix,
         hospital=settings.hospital,
-        person=PersonId(person) if person else None,
+        person=_person(person),
         key=key,
         journal=_journals(state / "changes"),
         export=Exports(state / "trees", mirror, EXECUTED).open,
@@ -160,6 +160,14 @@ def state_folder(chosen: str | None, site: SiteId) -> Path:
 def program_versions() -> Versions:
     """The versions that a plan binds, without importing what they are of."""
     return Versions(__version__, importlib.metadata.version("ansible-core"), platform.python_version())
+
+
+def _person(text: str | None) -> PersonId | None:
+    """Raises BadInput `person-malformed`."""
+    try:
+        return PersonId(text) if text else None
+    except ValueError as error:
+        raise BadInput("person-malformed", person=(text or "")[:80]) from error
 
 
 def _path(text: str | None) -> Path | None:

@@ -84,7 +84,8 @@ def comparable(lines: Iterable[str]) -> list[str]:
     """Lines without what varies: hosts of one wave in order, a line that is said again said once."""
     ordered: list[str] = []
     for is_host, group in groupby(lines, lambda line: HOST_LINE.match(line) is not None):
-        ordered += sorted(group) if is_host else group
+        said = list(group)
+        ordered += sorted(said) if is_host else said
     plain = [_without_varying(line) for line in ordered]
     return [line for line, _ in groupby(line for line in plain if line)]
 

@@ -18,7 +18,7 @@ from upgrader.lab.host import LabHost
 from upgrader.lab.keys import public_text
 from upgrader.lab.releases import SYSTEM
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.xdist_group("runbook")]
 
 BASE, GOOD = "3.1.9", "3.5.10"
 DOCS = Path(__file__).parents[2] / "docs"
@@ -26,7 +26,7 @@ TRIED = re.compile(r"^<!-- tried: ([a-z-]+) -->\n```sh\n(.*?)^```$", re.DOTALL |
 
 
 def blocks_of(file: str) -> dict[str, str]:
-    return {name: block for name, block in TRIED.findall((DOCS / file).read_text(encoding="utf-8"))}
+    return dict(TRIED.findall((DOCS / file).read_text(encoding="utf-8")))
 
 
 BLOCKS = blocks_of("runbook.md")

@@ -542,7 +542,7 @@ def nobody(_: str) -> None:
     """Nobody is killed."""
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     story=st.sampled_from(STORIES), kills=st.lists(st.tuples(st.integers(1, 6), st.sampled_from(["before", "after"])))
 )

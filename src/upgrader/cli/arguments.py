@@ -11,7 +11,7 @@ import click
 from upgrader.domain.names import Name
 
 N = TypeVar("N", bound=Name)
-DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s)?")
 WINDOW = re.compile(r"\s*(.+?)\s*(?:→|->|/|\.\.)\s*(.+?)\s*")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -51,6 +51,8 @@ def window(text: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
         raise click.BadParameter(f"expected START → END, found {text!r}", param_hint="--window")
     opens = _moment(match[1], zone, now.astimezone(ZoneInfo(zone)).replace(microsecond=0))  # requests count seconds
     closes = _moment(match[2], zone, opens)
+    if closes <= now:
+        raise click.BadParameter(f"the window is over: {text!r}", param_hint="--window")
     if closes <= opens:
         raise click.BadParameter(f"the window ends before it starts: {text!r}", param_hint="--window")
     return opens, closes

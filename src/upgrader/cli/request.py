@@ -58,7 +58,7 @@ def command(texts: Texts) -> click.Command:
             version=version,
             reason=options["reason"],
             requester=acting_person(site),
-            hosts=options["hosts"] or system.replace("-", "_"),
+            hosts=system.replace("-", "_") if options["hosts"] is None else options["hosts"],
             window=ChangeWindow(opens.astimezone(UTC), closes.astimezone(UTC), site.time_zone),
             waves=WaveSizes(options["canaries"], options["wave_size"]),
             soak=Soak(options["soak"], options["soak_interval"], WhenUnstable(options["when_unstable"])),

@@ -19,6 +19,7 @@ from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.verdict import Verdict
 from upgrader.flow import authorize as gate
 from upgrader.flow.authorize import Examined
+from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.roll_back import TakenBack, resume_rollback, take_back
 from upgrader.flow.running import Running, run_playbook
@@ -51,7 +52,7 @@ def apply_change(site: Site, change: str, progress: Progress) -> Applied:
     ):
         match work_left(journal.history().state):
             case Work.NOTHING:
-                return _nothing_left(journal)
+                return _nothing_left(site, change)
             case Work.GO_BACK:
                 return _applied_back(resume_rollback(site, change, journal, actor, progress))
             case Work.START | Work.GO_ON:
@@ -173,9 +174,9 @@ def _applied_back(taken: TakenBack) -> Applied:
     return Applied(taken.exit_code, taken.change, taken.because)
 
 
-def _nothing_left(journal: Journal) -> Applied:
+def _nothing_left(site: Site, change: str) -> Applied:
     """The waves of this change are over, or it never got a plan: nothing runs."""
-    history = journal.history()
+    history = read_history(site, change)
     if not history.of(Event.PLAN_MADE):
         raise Refused("change-not-in-state", state=history.state, event=Event.APPLY_STARTED, legal="-")
     return Applied(ExitCode.DONE, view(history, None))

@@ -1,9 +1,9 @@
 """Cancel: end a change before anything was done to a host."""
 
 from upgrader.domain.lifecycle import Event, State
+from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.site import Site
-from upgrader.flow.status import read_history
 
 
 def cancel_change(site: Site, change: str, reason: str) -> State:

@@ -17,7 +17,8 @@ from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.record import Namespace
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
-from upgrader.flow.identity import acting_person, signing_key
+from upgrader.flow.history import read_history
+from upgrader.flow.identity import acting_person, sign_as, signing_key
 from upgrader.flow.report import make_report_view
 from upgrader.flow.roll_back import authorized_plan
 from upgrader.flow.site import Site
@@ -42,6 +43,7 @@ def close_change(site: Site, change: str, folder: Path) -> Closed:
     Called again on a closed change it writes them once more, from the same journal. Raises Refused in any other state.
     """
     person, key = acting_person(site), signing_key(site)
+    read_history(site, change)
     trust = site.trust.load()
     with (
         site.locks.hold([f"change-{change}"], purpose=f"close {change}", holder=person, now=site.clock()),
@@ -56,7 +58,7 @@ def close_change(site: Site, change: str, folder: Path) -> Closed:
             make_report_view(site, plan, history, trust, closure, files, site.signatures.public_key(key))
         ).encode()
         statement = make_statement(closure, {name: Digest.of(content) for name, content in files.items()})
-        signature = site.signatures.sign(statement.to_bytes(), Namespace.EVIDENCE, key)
+        signature = sign_as(site, trust, person, statement.to_bytes(), Namespace.EVIDENCE, "statement.json")
         return _write(site, folder, closure, files, statement.to_bytes(), signature)
 
 

@@ -10,6 +10,7 @@ from upgrader.domain.journal import History
 from upgrader.domain.lifecycle import Event, may
 from upgrader.domain.plan import Plan, read_plan
 from upgrader.flow import repository
+from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.materials import need
 from upgrader.flow.running import Running, run_playbook
@@ -30,6 +31,7 @@ def roll_back_change(site: Site, change: str, reason: str, progress: Progress) -
     Raises Refused when the change is not in a state that can be taken back.
     """
     actor = acting_person(site)
+    read_history(site, change)
     with (
         site.locks.hold([f"change-{change}"], purpose=f"rollback {change}", holder=actor, now=site.clock()),
         site.journal(change) as journal,

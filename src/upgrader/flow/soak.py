@@ -12,6 +12,7 @@ from upgrader.domain.plan import Plan, Wave
 from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.request import WhenUnstable
 from upgrader.domain.verdict import Judgement, Measurement, Reading, Verdict, judge
+from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.roll_back import authorized_before, take_back
 from upgrader.flow.running import Running
@@ -62,6 +63,7 @@ def soak_change(site: Site, change: str, progress: Progress, *, wait: bool) -> S
     Every round is in the journal, so a soak that was interrupted goes on where it was.
     """
     actor = acting_person(site)
+    read_history(site, change)
     with (
         site.locks.hold([f"change-{change}"], purpose=f"soak {change}", holder=actor, now=site.clock()),
         site.journal(change) as journal,

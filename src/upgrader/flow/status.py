@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from upgrader.domain.change import Change, view
-from upgrader.domain.errors import BadInput
 from upgrader.domain.journal import History
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.plan import Plan, read_plan
 from upgrader.flow import repository
+from upgrader.flow.history import read_history
 from upgrader.flow.roll_back import authorized_plan
 from upgrader.flow.site import Site
 
@@ -16,14 +16,6 @@ def read_change(site: Site, change: str) -> Change:
     """One change. Raises BadInput `change-unknown` when this controller has no journal of it."""
     history = read_history(site, change)
     return view(history, plan_of(site, change, history))
-
-
-def read_history(site: Site, change: str) -> History:
-    with site.journal(change) as journal:
-        history = journal.history()
-    if not history.entries:
-        raise BadInput("change-unknown", change=change, file=site.change_folder(change) / "journal.jsonl")
-    return history
 
 
 def read_changes(site: Site) -> Mapping[str, Change]:

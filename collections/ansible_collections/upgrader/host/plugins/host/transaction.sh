@@ -537,7 +537,7 @@ ExecStart=/bin/sh "$state/transaction.sh" expire "$state/armed"
 [Install]
 WantedBy=multi-user.target
 UNIT
-    systemctl stop "upgrader-$system-deadman.service" 2>/dev/null
+    end_deadman_unit
     systemd-run --quiet --collect --unit="upgrader-$system-deadman" /bin/sh "$state/transaction.sh" expire "$state/armed" >"$output" 2>&1
 }
 
@@ -545,12 +545,19 @@ disarm() { # the sleeping dead-man reads the journal when it wakes; ending it no
     forget_boot_unit
     [ "$verb" != expire ] || return 0
     if [ "$manager" = systemd ]; then
-        systemctl stop "upgrader-$system-deadman.service" 2>/dev/null
+        end_deadman_unit
     elif [ -s "$state/deadman" ]; then
         IFS= read -r sleeper <"$state/deadman"
         is_gone "$sleeper" || kill -KILL "-${sleeper%%.*}" 2>/dev/null
         rm -f "$state/deadman"
     fi
+    return 0
+}
+
+# We hold the lock, so the dead-man only sleeps or waits for it: it is killed, since asking it to stop would wait for us.
+end_deadman_unit() {
+    systemctl kill --signal=KILL "upgrader-$system-deadman.service" 2>/dev/null
+    systemctl stop "upgrader-$system-deadman.service" 2>/dev/null
     return 0
 }
 
