@@ -1,4 +1,4 @@
-"""What people get wrong at the keyboard and in the files that they write: told in words, all at once, nothing half done."""
+"""What people get wrong at the keyboard and in their files: told in words, all at once, nothing half done."""
 
 import os
 import re

@@ -147,6 +147,16 @@ def test_a_host_that_the_probes_do_not_find_well_takes_the_change_back(
     assert hospital.fleet.asked_for("rollback") == [waves_up_to(broken)]
 
 
+def test_a_host_of_which_no_event_spoke_stands_in_the_journal_as_not_run() -> None:
+    hospital = Hospital()
+    hospital.fleet.hosts["host-01"].breaks = Break.SILENT
+
+    apply(hospital)
+
+    said = [entry.data for entry in hospital.journal.history().of(Event.HOST_REPORTED)]
+    assert (said[0]["host"], said[0]["outcome"]) == ("host-01", "not-run")
+
+
 def test_probes_that_say_nothing_are_not_health() -> None:
     hospital = Hospital()
     hospital.prober.silent = True
@@ -538,6 +548,38 @@ def test_killed_at_any_line_apply_goes_on_and_ends_as_if_nobody_was_killed(
     assert hospital.locks.held == {}
 
 
+@pytest.mark.parametrize("at", range(1, lines_of(nothing_breaks) + 1))
+def test_killed_at_any_line_a_person_takes_back_every_host_that_was_touched(at: int) -> None:
+    hospital = Hospital()
+    hospital.journal.kills = Killer(at, "before")  # the host has acted, and nobody wrote down what it said
+    with pytest.raises(Killed):
+        apply(hospital)
+    hospital.journal.kills = nobody
+    touched = {host for run in hospital.fleet.runs for host in run.hosts}
+
+    if not hospital.journal.history().of(Event.APPLY_STARTED):
+        assert touched == set()
+        return
+    taken = roll_back(hospital)
+
+    assert taken.exit_code is ExitCode.ROLLED_BACK
+    assert installed(hospital) == ALL_OLD
+    assert {host for hosts in hospital.fleet.asked_for("rollback") for host in hosts} >= touched
+
+
+def test_a_wave_that_was_found_stable_is_not_run_again() -> None:
+    hospital = Hospital()
+    stable = events(told(nothing_breaks)).index(Event.WAVE_JUDGED) - events(Hospital()).index(Event.PLAN_MADE)
+    hospital.journal.kills = Killer(stable, "after")
+    with pytest.raises(Killed):
+        apply(hospital)
+    hospital.journal.kills = nobody
+
+    apply(hospital)
+
+    assert hospital.fleet.asked_for("upgrade") == list(WAVES)
+
+
 def nobody(_: str) -> None:
     """Nobody is killed."""
 
@@ -563,7 +605,6 @@ def test_killed_again_and_again_it_still_ends_the_same(story: Prepare, kills: li
     assert all(host.upgrades <= 1 and host.rollbacks <= 1 for host in hospital.fleet.hosts.values())
 
 
-@pytest.mark.xfail(strict=True, reason="flow: `apply` on a change whose waves are over says 0, whatever they ended as")
 @pytest.mark.parametrize("story", [a_host_takes_itself_back, a_host_is_switched_off])
 def test_killed_after_the_last_line_the_exit_code_still_tells_how_it_ended(story: Prepare) -> None:
     hospital = Hospital()

@@ -257,6 +257,10 @@ def test_a_yes_that_was_taken_back_is_gone_and_said() -> None:
     assert standing.missing == (Row(DEPARTMENT, 1),)
 
 
+def test_said_and_taken_back_in_the_same_second_is_taken_back() -> None:
+    assert not may_run([*ENOUGH, says(HEAD, DEPARTMENT, Decision.WITHDRAW, issued=SIGNED)])
+
+
 def test_whoever_took_their_yes_back_may_give_it_again() -> None:
     back = says(HEAD, DEPARTMENT, Decision.WITHDRAW, issued=LATER)
     again = says(HEAD, DEPARTMENT, issued=LATEST)

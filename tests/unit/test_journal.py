@@ -167,6 +167,13 @@ def test_an_illegal_move_is_refused_before_it_is_written() -> None:
     assert refusal.value.code == "change-not-in-state"
 
 
+def test_a_line_with_the_right_chain_and_another_number_is_found() -> None:
+    forged = Entry(len(LINES) + 1, HISTORY.head, SIGNED, "x", Event.GATE_REFUSED, {})
+
+    with pytest.raises(Integrity, match="journal-chain-broken"):
+        read([*LINES, forged.to_line()])
+
+
 def test_an_illegal_move_with_a_whole_chain_is_found_when_it_is_read() -> None:
     forged = Entry(len(LINES), HISTORY.head, SIGNED, "x", Event.CHANGE_CLOSED, {})
 

@@ -32,19 +32,6 @@ def _files(path: Path) -> list[Path]:
 
 
 def inventory_files(folder: Path | None) -> Mapping[str, bytes]:
-    """The inventory that a new site starts with: a given one, or an example with one host to be replaced."""
-    if folder is None:
-        return {"inventory/hosts.yml": EXAMPLE_INVENTORY.encode(), "inventory/known_hosts": b""}
+    """The inventory that a new site starts with: a given one, or the empty one of the reference site."""
+    folder = folder or template_folder() / "inventory"
     return {f"inventory/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in _files(folder)}
-
-
-EXAMPLE_INVENTORY = """\
----
-# 主机清单：每个系统一个组，组名即系统名（连字符写成下划线）。The only list of hosts: one group per system.
-# 主机公钥写入同目录 known_hosts：ssh-keyscan -t ed25519 ADDRESS >> known_hosts，并与设备科核对指纹。
-# Pin each host's key in known_hosts beside this file, and compare its fingerprint by another way.
-all:
-  children:
-    exam_scheduling:
-      hosts: {}
-"""

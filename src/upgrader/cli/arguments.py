@@ -51,10 +51,10 @@ def window(text: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
         raise click.BadParameter(f"expected START → END, found {text!r}", param_hint="--window")
     opens = _moment(match[1], zone, now.astimezone(ZoneInfo(zone)).replace(microsecond=0))  # requests count seconds
     closes = _moment(match[2], zone, opens)
-    if closes <= now:
-        raise click.BadParameter(f"the window is over: {text!r}", param_hint="--window")
     if closes <= opens:
         raise click.BadParameter(f"the window ends before it starts: {text!r}", param_hint="--window")
+    if closes <= now:
+        raise click.BadParameter(f"the window is over: {text!r}", param_hint="--window")
     return opens, closes
 
 

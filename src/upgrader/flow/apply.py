@@ -21,7 +21,7 @@ from upgrader.flow import authorize as gate
 from upgrader.flow.authorize import Examined
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
-from upgrader.flow.roll_back import TakenBack, resume_rollback, take_back
+from upgrader.flow.roll_back import TakenBack, authorized_plan, resume_rollback, take_back
 from upgrader.flow.running import Running, run_playbook
 from upgrader.flow.site import Site
 from upgrader.flow.soak import judge_wave
@@ -166,17 +166,28 @@ def _verified_build(running: Running) -> Path:
 
 def _finished(running: Running) -> Applied:
     change = view(running.journal.history(), running.plan)
+    return Applied(ending(change), change)
+
+
+def ending(change: Change) -> ExitCode:
+    """The exit code of a change whose waves are over: taken back, done, or done with hosts left behind."""
+    if change.stopped_because:
+        return ExitCode.ROLLED_BACK
     left = change.counts[HostOutcome.UNREACHABLE] + change.counts[HostOutcome.OFFLINE]
-    return Applied(ExitCode.OFFLINE_LEFT if left else ExitCode.DONE, change)
+    return ExitCode.OFFLINE_LEFT if left else ExitCode.DONE
 
 
 def _applied_back(taken: TakenBack) -> Applied:
     return Applied(taken.exit_code, taken.change, taken.because)
 
 
-def _nothing_left(site: Site, change: str) -> Applied:
-    """The waves of this change are over, or it never got a plan: nothing runs."""
-    history = read_history(site, change)
-    if not history.of(Event.PLAN_MADE):
+def _nothing_left(site: Site, change: str, journal: Journal) -> Applied:
+    """The waves of this change are over: nothing runs, and the exit code tells again how they ended.
+
+    Raises Refused for a change that has no plan yet, or was cancelled.
+    """
+    history = journal.history()
+    if not history.of(Event.APPLY_STARTED):
         raise Refused("change-not-in-state", state=history.state, event=Event.APPLY_STARTED, legal="-")
-    return Applied(ExitCode.DONE, view(history, None))
+    over = view(history, authorized_plan(site, change, history))
+    return Applied(ending(over), over, over.stopped_because)

@@ -252,18 +252,22 @@ revert() { # take back what this key did here
 expire() { # the dead-man: sleep until the deadline, then take back what was not confirmed
     wait_seconds=86400 nap=1
     while :; do
-        trap : TERM
-        take_lock # waits while `apply` is at work: the deadline is judged by what it wrote last
+        trap - TERM # asleep it may be stopped at once
         read_journal
         [ "$open_key" = "$key" ] || break
         if is_overdue; then
-            from=$open_from to=$open_to
-            take_back 'not confirmed in time'
-            break
+            take_lock # waits while `apply` is at work, which may write a later deadline
+            trap : TERM
+            read_journal
+            if [ "$open_key" = "$key" ] && is_overdue; then
+                from=$open_from to=$open_to
+                take_back 'not confirmed in time'
+                break
+            fi
+            release_lock
+        else
+            sleep "$(((open_deadline - clock + 99) / 100))"
         fi
-        release_lock
-        trap - TERM # asleep it may be stopped at once
-        sleep "$(((open_deadline - clock + 99) / 100))"
     done
     forget_boot_unit
     answer unchanged expire ''
