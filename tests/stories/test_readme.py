@@ -19,10 +19,17 @@ from stories.console import Typed, block_of, comparable, read_console, with_bloc
 from upgrader.lab.cache import default_cache
 from upgrader.lab.hospital import PEOPLE, Hospital
 from upgrader.lab.janitor import temporary_lab
+from upgrader.language import Language, catalogue
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+# Who refuses: the code of each refusal in these files stands in docs/trust.md.
+REFUSING = ("domain/authorization.py", "domain/trust.py", "domain/record.py", "domain/plan.py", "domain/canonical.py")
+REFUSING += ("flow/authorize.py", "flow/apply.py", "flow/materials.py", "adapters/trust_files.py")
+REFUSING += ("adapters/ssh_signatures.py", "adapters/git_mirror.py")
+REFUSAL = re.compile(r'(?:Refused|Fault|Integrity|OutsideWindow)\(\s*"([a-z-]+)"')
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh.md"}
 HOSTS = 3
 YEAR_IN_README = "CHG-2026-"
@@ -125,8 +132,30 @@ def test_what_the_readme_names_is_there(language: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
 
     targets = set(re.findall(r"\bmake ([a-z]+)", document))
-    links = set(re.findall(r"\]\(([^)#:]+)\)", document))
 
     assert targets >= {"demo", "test"}
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
-    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)\s:#]*)(?:#([^)\s]*))?\)", document.read_text(encoding="utf-8"))
+
+    assert [link for link, _ in links if not (document.parent / link).exists()] == []
+    assert [at for link, at in links if at and at not in headings(document.parent / link if link else document)] == []
+
+
+def headings(document: Path) -> set[str]:
+    """The places in a document that a link can lead to, as the usual viewers of Markdown name them."""
+    found = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def test_the_page_on_trust_names_every_code_with_which_the_gate_refuses() -> None:
+    page = set(re.findall(r"`([a-z]+(?:-[a-z0-9]+)+)`", (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")))
+    sources = [(ROOT / "src" / "upgrader" / module).read_text(encoding="utf-8") for module in REFUSING]
+    refusals = {code for source in sources for code in REFUSAL.findall(source)}
+    known = {key.split(".")[1] for key in catalogue(Language.EN) if key.startswith("error.")}
+
+    assert refusals - page == set()
+    assert page - known == {"ssh-keygen"}
