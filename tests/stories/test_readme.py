@@ -26,9 +26,11 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 # Who refuses: the code of each refusal in these files stands in docs/trust.md.
-REFUSING = ("domain/authorization.py", "domain/trust.py", "domain/record.py", "domain/plan.py", "domain/canonical.py")
-REFUSING += ("flow/authorize.py", "flow/apply.py", "flow/materials.py", "adapters/trust_files.py")
-REFUSING += ("adapters/ssh_signatures.py", "adapters/git_mirror.py")
+REFUSING = (
+    *(f"domain/{noun}.py" for noun in ("authorization", "canonical", "plan", "record", "trust")),
+    *(f"flow/{verb}.py" for verb in ("apply", "authorize", "materials")),
+    *(f"adapters/{part}.py" for part in ("git_mirror", "ssh_signatures", "trust_files")),
+)
 REFUSAL = re.compile(r'(?:Refused|Fault|Integrity|OutsideWindow)\(\s*"([a-z-]+)"')
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh.md"}
 HOSTS = 3

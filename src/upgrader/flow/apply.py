@@ -19,7 +19,6 @@ from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.verdict import Verdict
 from upgrader.flow import authorize as gate
 from upgrader.flow.authorize import Examined
-from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.roll_back import TakenBack, authorized_plan, resume_rollback, take_back
 from upgrader.flow.running import Running, run_playbook
@@ -52,7 +51,7 @@ def apply_change(site: Site, change: str, progress: Progress) -> Applied:
     ):
         match work_left(journal.history().state):
             case Work.NOTHING:
-                return _nothing_left(site, change)
+                return _nothing_left(site, change, journal)
             case Work.GO_BACK:
                 return _applied_back(resume_rollback(site, change, journal, actor, progress))
             case Work.START | Work.GO_ON:
