@@ -1,5 +1,6 @@
 """Real sshd hosts on 127.0.0.0/8 for the contract tests of the seam, and a tree as the gate exports it."""
 
+import getpass
 import os
 import shutil
 import signal
@@ -79,7 +80,7 @@ class SshFleet:
 
     folder: Path
     count: int
-    network: int = 77
+    network: int = field(default_factory=lambda: 160 + os.getpid() % 90)  # tests may run side by side
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -165,7 +166,7 @@ class SshFleet:
             lines += ["            port: 8477"]
             public = (self.folder / name / "host_key.pub").read_text().split()
             known.append(f"[{self.address(name)}]:{PORT} {public[0]} {public[1]}\n")
-        lines += ["      vars:", f"        ansible_port: {PORT}", "        ansible_user: {getpass.getuser()}"]
+        lines += ["      vars:", f"        ansible_port: {PORT}", f"        ansible_user: {getpass.getuser()}"]
         lines += ["        upgrader_service_manager: script"]
         (inventory / "hosts.yml").write_text("\n".join(lines) + "\n")
         (inventory / "known_hosts").write_text("".join(known))

@@ -25,9 +25,11 @@ pytestmark = pytest.mark.lab
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[SshFleet]:
     made = SshFleet(tmp_path / "fleet", 3)
-    made.start()
-    yield made
-    made.stop()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture

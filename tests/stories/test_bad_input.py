@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stories.drops import DropToBe
-from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, Answer, Hospital
+from upgrader.lab.hospital import ENGINEER, PEOPLE, TESTER, Answer, Hospital
 from upgrader.lab.releases import SYSTEM
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.xdist_group("bad-input")]
@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.xdist_group("bad-in
 RELEASE = "3.5.10"
 NOBODYS = "CHG-2020-0001"
 LANGUAGES = ("zh", "en")
+NOT_LOOKED_AT = frozenset({".git", "mirror.git", "cache", "locks"})
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 ASK = ("request", SYSTEM, RELEASE, "--reason", "defect 2291", "--window", "now → +4h")
 
@@ -29,7 +30,8 @@ def change(hospital: Hospital) -> str:
     """A change that was asked for and never planned."""
     hospital.upgrader(ENGINEER, "stage", str(hospital.drop.release(RELEASE)))
     asked: str = hospital.upgrader(ENGINEER, "--json", *ASK).json()["change"]
-    hospital.git(HEAD, "pull", "--quiet")
+    for person in PEOPLE:
+        hospital.git(person, "pull", "--quiet")
     return asked
 
 
@@ -49,15 +51,10 @@ class Watched:
         assert {name for name in after if after[name] != self.before[name]} == set()
 
     def _everything(self) -> dict[str, bytes]:
-        """Every file of the remote, of each person's work tree and of the state, but for what git and caches keep."""
+        """Every file of the remote, of each person's work tree and of the state."""
         folders = (self.hospital.remote, self.hospital.directory / "clones", self.hospital.state)
         files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
-        return {
-            str(path): path.read_bytes()
-            for path in files
-            if not {"mirror.git", "cache", "locks"} & set(path.parts)
-            and (".git" not in path.parts or path.name == "HEAD")
-        }
+        return {str(path): path.read_bytes() for path in files if not NOT_LOOKED_AT & set(path.parts)}
 
 
 @pytest.fixture
@@ -105,8 +102,8 @@ def is_told(answers: Mapping[str, Answer], code: int, *words: str) -> None:
 
 
 def place_of(text: str, mark: str) -> str:
-    """Where `mark` stands in a text, as `line:column`."""
-    before = text[: text.index(mark)]
+    """Where something stands in a text, as `line:column`. A `|` in the mark parts what is before it from it."""
+    before = text[: text.index(mark.replace("|", "")) + max(0, mark.find("|"))]
     return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
@@ -174,7 +171,7 @@ def test_every_mistake_in_a_vendors_manifest_is_told_at_once(watched: Watched, t
     drop.replace("thresholds: {failed_in_wave: 0", "thresholds: {failed_in_wave: -1")
     drop.sign()
     text = drop.manifest.read_text(encoding="utf-8")
-    marks = ("magic", "soon", "dada", "yes", "-1")
+    marks = ("magic", "soon", "dada", "keep: |yes", "failed_in_wave: |-1")
 
     answers = in_both_languages(watched.hospital, ENGINEER, "stage", str(drop.folder))
 
@@ -186,10 +183,10 @@ def test_every_mistake_in_a_policy_is_told_at_once(watched: Watched, tmp_path: P
     policy = tmp_path / "policy.yml"
     text = watched.hospital.policy()
     text = text.replace('"people": 2', '"people": 0').replace('"branch": "main"', '"branch": "ma in"')
-    text = text.replace('"approval_hours": 336', '"approval_hours": 100000').replace("hospital", "clinic", 0)
+    text = text.replace('"approval_hours": 336', '"approval_hours": 100000')
     text = text.replace('"role": "department-head"', '"role": "gardener"')
     policy.write_text(text, encoding="utf-8")
-    marks = ('0,\n        "tests"', '"ma in"', "100000", '"gardener"')
+    marks = ('"people": |0', '"ma in"', "100000", '"gardener"')
     root = ("--root-key", str(watched.hospital.root_key))
 
     answers = in_both_languages(watched.hospital, ENGINEER, "trust", "update", "--policy", str(policy), *root)
@@ -251,8 +248,8 @@ USAGE: list[tuple[str, tuple[str, ...], str]] = [
     ("no hosts", (*ASK, "--hosts", ""), "hosts"),
     ("a kind that is none", (*ASK, "--kind", "urgent"), "urgent"),
     ("no reason", (*ASK[:4], "", *ASK[5:]), "reason"),
-    ("a reason that hides something", (*ASK[:4], "harmless \u202e gnihtyna", *ASK[5:]), "reason"),
-    ("a reason of two lines", (*ASK[:4], "one\ntwo", *ASK[5:]), "reason"),
+    ("a reason that hides something", (*ASK[:4], "harmless \u202e gnihtyna", *ASK[5:]), "U+202E"),
+    ("a reason of two lines", (*ASK[:4], "one\ntwo", *ASK[5:]), "one line"),
     ("a release that nobody staged", ("request", SYSTEM, "8.8.8", *ASK[3:]), "8.8.8"),
     ("a test of what nobody staged", ("record", "site-test", SYSTEM, "8.8.8", "--cases", "1 of 1"), "8.8.8"),
     ("a plan for a change that is not there", ("plan", NOBODYS), NOBODYS),
@@ -274,7 +271,7 @@ USAGE: list[tuple[str, tuple[str, ...], str]] = [
         "/non",
     ),
     ("a bundle that is not there", ("evidence", "verify", "/nonexistent"), "/nonexistent"),
-    ("a bundle that is none", ("evidence", "verify", "/etc/hostname"), "hostname"),
+    ("a bundle that is none", ("evidence", "verify", "/etc/hostname"), "evidence-damaged"),
     ("a language that we do not speak", ("--lang", "fr", "status"), "fr"),
     ("a person that is none", ("--as", "Li Na", "status"), "Li Na"),
     ("a new site where one is", ("init", ".", "--name", "x", "--hospital", "医院", "x"), "."),
@@ -317,15 +314,15 @@ def test_a_site_without_git_is_no_site(hospital: Hospital, tmp_path: Path) -> No
     ("words", "code"),
     [
         ((), "person-not-named"),
-        (("--as", HEAD), "key-not-named"),
-        (("--as", HEAD, "--key", "/nonexistent"), "key-not-found"),
-        (("--as", HEAD, "--key", "/etc/hostname"), "sign-failed"),
+        (("--as", TESTER), "key-not-named"),
+        (("--as", TESTER, "--key", "/nonexistent"), "key-not-found"),
+        (("--as", TESTER, "--key", "/etc/hostname"), "sign-failed"),
     ],
     ids=["nobody is named", "no key is named", "the key is not there", "the key is no key"],
 )
 def test_who_can_not_sign_is_told_why(words: tuple[str, ...], code: str, watched: Watched, change: str) -> None:
-    record = ("record", "site-test", SYSTEM, RELEASE, "--cases", "12 of 12")
-    place = watched.hospital.clone(HEAD)
+    record = ("record", "vendor-test", SYSTEM, RELEASE, "--cases", "12 of 12")
+    place = watched.hospital.clone(TESTER)
 
     answers = {lang: typed(watched.hospital, "--lang", lang, *words, *record, folder=place) for lang in LANGUAGES}
 
@@ -342,17 +339,14 @@ def test_a_repository_that_is_away_is_named(hospital: Hospital, change: str) -> 
         away.rename(hospital.remote)
 
 
-def test_a_state_folder_that_is_none_is_named(watched: Watched) -> None:
-    answers = {
-        lang: typed(watched.hospital, "--lang", lang, "--as", ENGINEER, *ASK, UPGRADER_STATE="/etc/hostname")
-        for lang in LANGUAGES
-    }
+def test_a_controller_without_trust_is_told_how_to_begin(watched: Watched, tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    answers = {lang: typed(watched.hospital, "--lang", lang, *ASK, UPGRADER_STATE=state) for lang in LANGUAGES}
 
-    is_told(answers, 14, "/etc/hostname")
+    is_told(answers, 10, "trust-missing", state, "upgrader trust init")
 
 
 def _push(hospital: Hospital, file: str, text: str) -> None:
     (hospital.clone(ENGINEER) / file).write_text(text, encoding="utf-8")
     hospital.git(ENGINEER, "commit", "--quiet", "--all", "--message", "by hand")
     hospital.git(ENGINEER, "push", "--quiet", "origin", "HEAD:main")
-    hospital.git(INFORMATION, "pull", "--quiet")

@@ -69,9 +69,13 @@ class Clone:
         return next((remote.url for remote in self._repo.remotes if remote.name == REMOTE), "")
 
     def add_remote(self, url: str) -> None:
-        """Name `url` as `origin`."""
+        """Name `url` as `origin`, and let the branch follow its own there, so that a plain `git pull` works."""
+        branch = self.branch()
         with _told("settings-not-written"):
             self._repo.create_remote(REMOTE, url)
+            with self._repo.config_writer() as settings:
+                settings.set_value(f'branch "{branch}"', "remote", REMOTE)
+                settings.set_value(f'branch "{branch}"', "merge", f"refs/heads/{branch}")
 
     def setting(self, name: str) -> str | None:
         """One of this clone's own settings (`git config upgrader.<name>`); None when it is not set."""

@@ -3,7 +3,7 @@
 import click
 
 from upgrader import render
-from upgrader.cli.arguments import name_of
+from upgrader.cli.arguments import change_argument, name_of
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.names import ChangeId, RoleId
 from upgrader.language import Texts
@@ -11,7 +11,7 @@ from upgrader.language import Texts
 
 def command(texts: Texts) -> click.Command:
     @click.command("accept", help=texts("cli.accept.help"), short_help=texts("cli.accept.short"))
-    @click.argument("change", callback=name_of(ChangeId))
+    @change_argument()
     @click.option("--role", callback=name_of(RoleId), help=texts("cli.sign.role"))
     @click.option("--reason", default="", metavar="TEXT", help=texts("cli.option.reason"))
     @click.option("--yes", is_flag=True, help=texts("cli.sign.yes"))

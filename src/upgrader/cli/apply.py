@@ -3,7 +3,7 @@
 import click
 
 from upgrader import render
-from upgrader.cli.arguments import name_of
+from upgrader.cli.arguments import change_argument
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.names import ChangeId
 from upgrader.language import Texts
@@ -11,7 +11,7 @@ from upgrader.language import Texts
 
 def command(texts: Texts) -> click.Command:
     @click.command("apply", help=texts("cli.apply.help"), short_help=texts("cli.apply.short"))
-    @click.argument("change", callback=name_of(ChangeId))
+    @change_argument()
     @pass_desk
     def apply(desk: Desk, change: ChangeId) -> int:
         from upgrader.flow.apply import apply_change

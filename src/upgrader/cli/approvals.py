@@ -3,7 +3,7 @@
 import click
 
 from upgrader import render
-from upgrader.cli.arguments import name_of
+from upgrader.cli.arguments import change_argument
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.errors import ExitCode
 from upgrader.domain.names import ChangeId
@@ -12,7 +12,7 @@ from upgrader.language import Texts
 
 def command(texts: Texts) -> click.Command:
     @click.command("approvals", help=texts("cli.approvals.help"), short_help=texts("cli.approvals.short"))
-    @click.argument("change", callback=name_of(ChangeId))
+    @change_argument()
     @pass_desk
     def approvals(desk: Desk, change: ChangeId) -> int:
         from upgrader.flow.authorize import examine

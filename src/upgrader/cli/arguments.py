@@ -3,14 +3,16 @@
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
 
-from upgrader.domain.names import Name
+from upgrader.domain.names import ChangeId, Name
 
 N = TypeVar("N", bound=Name)
+F = TypeVar("F", bound=Callable[..., Any])
 DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s)?")
 WINDOW = re.compile(r"\s*(.+?)\s*(?:→|->|/|\.\.)\s*(.+?)\s*")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -28,6 +30,20 @@ def name_of(kind: type[N]) -> Callable[[click.Context, click.Parameter, Any], N 
             raise click.BadParameter(str(error), ctx=ctx, param=parameter) from error
 
     return convert
+
+
+def known_changes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """For the shell: the changes of the site in which the person stands; none outside of a site."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "upgrader.yml").is_file():
+            names = sorted(path.name for path in folder.glob("approvals/*"))
+            return [name for name in names if name.startswith(incomplete)]
+    return []
+
+
+def change_argument(*, required: bool = True) -> Callable[[F], F]:
+    """The argument CHANGE of most verbs."""
+    return click.argument("change", callback=name_of(ChangeId), required=required, shell_complete=known_changes)
 
 
 def duration(ctx: click.Context, parameter: click.Parameter, value: str) -> timedelta:

@@ -2,7 +2,7 @@
 
 import click
 
-from upgrader.cli.arguments import name_of
+from upgrader.cli.arguments import change_argument
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.names import ChangeId
 from upgrader.language import Texts
@@ -10,7 +10,7 @@ from upgrader.language import Texts
 
 def command(texts: Texts) -> click.Command:
     @click.command("cancel", help=texts("cli.cancel.help"), short_help=texts("cli.cancel.short"))
-    @click.argument("change", callback=name_of(ChangeId))
+    @change_argument()
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def cancel(desk: Desk, change: ChangeId, reason: str) -> None:

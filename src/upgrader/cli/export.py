@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from upgrader.cli.arguments import name_of
+from upgrader.cli.arguments import change_argument
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.names import ChangeId
 from upgrader.language import Texts
@@ -12,7 +12,7 @@ from upgrader.language import Texts
 
 def command(texts: Texts) -> click.Command:
     @click.command("export", help=texts("cli.export.help"), short_help=texts("cli.export.short"))
-    @click.argument("change", callback=name_of(ChangeId))
+    @change_argument()
     @click.argument("folder", type=click.Path(path_type=Path))
     @pass_desk
     def export(desk: Desk, change: ChangeId, folder: Path) -> None:

@@ -32,7 +32,7 @@ def command(texts: Texts) -> click.Command:
     ) -> None:
         from upgrader.app import SiteToBe, initialise_site
 
-        wanted = SiteToBe(directory, site, hospital, time_zone, remote, inventory, desk.person, desk.key)
+        wanted = SiteToBe(directory.absolute(), site, hospital, time_zone, remote, inventory, desk.person, desk.key)
         commit = initialise_site(wanted)
         desk.say(desk.texts("said.initialised", folder=directory, commit=commit[:12]))
         desk.answer({"format": "upgrader.initialised/1", "folder": str(directory), "commit": commit})

@@ -3,7 +3,7 @@
 import click
 
 from upgrader import render
-from upgrader.cli.arguments import name_of
+from upgrader.cli.arguments import change_argument
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.errors import ExitCode
 from upgrader.domain.names import ChangeId
@@ -12,7 +12,7 @@ from upgrader.language import Texts
 
 def command(texts: Texts) -> click.Command:
     @click.command("rollback", help=texts("cli.rollback.help"), short_help=texts("cli.rollback.short"))
-    @click.argument("change", callback=name_of(ChangeId))
+    @change_argument()
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def rollback(desk: Desk, change: ChangeId, reason: str) -> int:

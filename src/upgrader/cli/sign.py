@@ -3,7 +3,7 @@
 import click
 
 from upgrader import render
-from upgrader.cli.arguments import name_of
+from upgrader.cli.arguments import change_argument, name_of
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.names import ChangeId, RoleId
 from upgrader.domain.record import Decision
@@ -12,7 +12,7 @@ from upgrader.language import Texts
 
 def command(texts: Texts) -> click.Command:
     @click.command("sign", help=texts("cli.sign.help"), short_help=texts("cli.sign.short"))
-    @click.argument("change", callback=name_of(ChangeId))
+    @change_argument()
     @click.argument("decision", type=click.Choice([choice.value for choice in Decision]), default="approve")
     @click.option("--role", callback=name_of(RoleId), help=texts("cli.sign.role"))
     @click.option("--reason", default="", metavar="TEXT", help=texts("cli.option.reason"))

@@ -3,7 +3,7 @@
 import click
 
 from upgrader import render
-from upgrader.cli.arguments import name_of
+from upgrader.cli.arguments import change_argument
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.names import ChangeId
 from upgrader.language import Texts
@@ -11,7 +11,7 @@ from upgrader.language import Texts
 
 def command(texts: Texts) -> click.Command:
     @click.command("soak", help=texts("cli.soak.help"), short_help=texts("cli.soak.short"))
-    @click.argument("change", callback=name_of(ChangeId))
+    @change_argument()
     @click.option("--once", is_flag=True, help=texts("cli.soak.once"))
     @pass_desk
     def soak(desk: Desk, change: ChangeId, *, once: bool) -> int:

@@ -3,7 +3,7 @@
 import click
 
 from upgrader import render
-from upgrader.cli.arguments import name_of
+from upgrader.cli.arguments import change_argument
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.errors import ExitCode
 from upgrader.domain.lifecycle import ENDS
@@ -13,7 +13,7 @@ from upgrader.language import Texts
 
 def command(texts: Texts) -> click.Command:
     @click.command("status", help=texts("cli.status.help"), short_help=texts("cli.status.short"))
-    @click.argument("change", callback=name_of(ChangeId), required=False)
+    @change_argument(required=False)
     @click.option("--detailed-exitcode", is_flag=True, help=texts("cli.status.detailed"))
     @pass_desk
     def status(desk: Desk, change: ChangeId | None, *, detailed_exitcode: bool) -> int:

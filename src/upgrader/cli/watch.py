@@ -6,7 +6,7 @@ import time
 import click
 
 from upgrader import render
-from upgrader.cli.arguments import name_of
+from upgrader.cli.arguments import change_argument
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.lifecycle import State
 from upgrader.domain.names import ChangeId
@@ -17,7 +17,7 @@ MOVING = frozenset({State.APPLYING, State.ROLLING_BACK})
 
 def command(texts: Texts) -> click.Command:
     @click.command("watch", help=texts("cli.watch.help"), short_help=texts("cli.watch.short"))
-    @click.argument("change", callback=name_of(ChangeId))
+    @change_argument()
     @click.option(
         "--interval", type=click.FloatRange(0.2, 60), default=1.0, show_default=True, help=texts("cli.watch.interval")
     )
@@ -43,6 +43,7 @@ def command(texts: Texts) -> click.Command:
                 time.sleep(interval)
                 drawn, state = board()
                 live.update(drawn, refresh=True)
+        desk.say("")
         desk.next(f"next.after.{state}", change=change)
 
     return watch
