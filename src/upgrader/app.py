@@ -54,9 +54,9 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters import bundle, documents, ssh_signatures
     from upgrader.adapters.build_store import BuildStore
     from upgrader.adapters.clock import system_clock
+    from upgrader.adapters.exported_tree import folder_digest
     from upgrader.adapters.exports import Exports
     from upgrader.adapters.git_clone import Clone
-    from upgrader.adapters.git_mirror import folder_digest
     from upgrader.adapters.inventory import AnsibleInventory
     from upgrader.adapters.locks import Locks
     from upgrader.adapters.report import render_report

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters import git_mirror
-from upgrader.adapters.git_mirror import Blob, GitMirror, Snapshot, folder_digest, remove_export, tree_digest
+from upgrader.adapters import git_objects
+from upgrader.adapters.exported_tree import Blob, folder_digest, remove_export, tree_digest
+from upgrader.adapters.git_mirror import GitMirror, Snapshot
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, PreflightFailed, Refused, UpgraderError
 
@@ -478,7 +479,7 @@ def test_other_content_under_the_id_of_an_object_is_found_though_git_hands_it_ou
 def test_an_object_that_is_not_as_long_as_it_says_is_found_and_not_waited_for(
     work: Work, mirror: GitMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: bytes
 ) -> None:
-    monkeypatch.setattr(git_mirror, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(git_objects, "ANSWER_SECONDS", 0.5)
     snapshot = refreshed_and_unpacked(mirror, mirrored(tmp_path))
     id = work.git("rev-parse", f"HEAD:{PLAN}")
     put_loose(mirrored(tmp_path), id, loose(mirrored(tmp_path), id).replace(b"blob 16", b"blob " + size))

@@ -178,15 +178,29 @@ def test_every_mistake_in_a_vendors_manifest_is_told_at_once(watched: Watched, t
     is_told(answers, 2, "document-invalid", *(f"release.yml:{place_of(text, mark)}" for mark in marks))
 
 
-def test_every_mistake_in_a_policy_is_told_at_once(watched: Watched, tmp_path: Path) -> None:
-    """The rules that protect the hospital are judged too: nobody may be asked for nothing."""
+@pytest.mark.parametrize(
+    ("edits", "marks"),
+    [
+        (
+            {'"people": 2': '"people": 0', '"branch": "main"': '"branch": "ma in"', "336": "100000"},
+            ('"people": |0', '"ma in"', "100000"),
+        ),
+        (
+            {'"people": 2': '"people": 1', '"role": "department-head"': '"role": "gardener"', "zhao.lei": "li.na"},
+            ('"people": |1', '"role": |"gardener"', '"id": |"li.na",\n      "name": {\n        "zh": "赵磊'),
+        ),
+    ],
+    ids=["values", "rules that would protect nobody"],
+)
+def test_every_mistake_in_a_policy_is_told_at_once(
+    edits: Mapping[str, str], marks: tuple[str, ...], watched: Watched, tmp_path: Path
+) -> None:
     policy = tmp_path / "policy.yml"
     text = watched.hospital.policy()
-    text = text.replace('"people": 2', '"people": 0').replace('"branch": "main"', '"branch": "ma in"')
-    text = text.replace('"approval_hours": 336', '"approval_hours": 100000')
-    text = text.replace('"role": "department-head"', '"role": "gardener"')
+    for old, new in edits.items():
+        assert old in text
+        text = text.replace(old, new)
     policy.write_text(text, encoding="utf-8")
-    marks = ('"people": |0', '"ma in"', "100000", '"gardener"')
     root = ("--root-key", str(watched.hospital.root_key))
 
     answers = in_both_languages(watched.hospital, ENGINEER, "trust", "update", "--policy", str(policy), *root)
@@ -274,7 +288,7 @@ USAGE: list[tuple[str, tuple[str, ...], str]] = [
     ("a bundle that is none", ("evidence", "verify", "/etc/hostname"), "evidence-damaged"),
     ("a language that we do not speak", ("--lang", "fr", "status"), "fr"),
     ("a person that is none", ("--as", "Li Na", "status"), "Li Na"),
-    ("a new site where one is", ("init", ".", "--name", "x", "--hospital", "医院", "x"), "."),
+    ("a new site where one is", ("init", ".", "--name", "x", "--hospital", "医院", "x"), "folder-not-empty"),
     (
         "a new site in no time zone",
         ("init", "x", "--name", "x", "--hospital", "医院", "x", "--time-zone", "Mars"),
@@ -316,7 +330,7 @@ def test_a_site_without_git_is_no_site(hospital: Hospital, tmp_path: Path) -> No
         ((), "person-not-named"),
         (("--as", TESTER), "key-not-named"),
         (("--as", TESTER, "--key", "/nonexistent"), "key-not-found"),
-        (("--as", TESTER, "--key", "/etc/hostname"), "sign-failed"),
+        (("--as", TESTER, "--key", "/etc/hostname"), "signing-failed"),
     ],
     ids=["nobody is named", "no key is named", "the key is not there", "the key is no key"],
 )

@@ -29,7 +29,10 @@ DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 REFUSING = (
     *(f"domain/{noun}.py" for noun in ("authorization", "canonical", "plan", "record", "trust")),
     *(f"flow/{verb}.py" for verb in ("apply", "authorize", "materials")),
-    *(f"adapters/{part}.py" for part in ("git_mirror", "ssh_signatures", "trust_files")),
+    *(
+        f"adapters/{part}.py"
+        for part in ("exported_tree", "git_mirror", "git_objects", "ssh_signatures", "trust_files")
+    ),
 )
 REFUSAL = re.compile(r'(?:Refused|Fault|Integrity|OutsideWindow)\(\s*"([a-z-]+)"')
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh.md"}

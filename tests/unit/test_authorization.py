@@ -66,7 +66,7 @@ def weighed(
 def decide(
     approvals: Sequence[Approval], tests: Sequence[Signed[TestRecord]] = TESTS, now: datetime = NOW
 ) -> Authorization:
-    return authorize(weighed(approvals, tests, now), commit="c0ffee", trust_version=1)
+    return authorize(weighed(approvals, tests, now), applier="li.na", commit="c0ffee", trust_version=1)
 
 
 def refusal_of(
@@ -80,7 +80,7 @@ def refusal_of(
 def may_run(approvals: Sequence[Approval]) -> bool:
     standing = weighed(approvals)
     try:
-        authorize(standing, commit="c0ffee", trust_version=1)
+        authorize(standing, applier="li.na", commit="c0ffee", trust_version=1)
     except Refused:
         assert not standing.is_complete
         return False
@@ -168,7 +168,7 @@ def test_a_rule_may_ask_for_more_people_than_rows() -> None:
 
     assert (standing.missing, standing.people_missing) == ((), 1)
     with pytest.raises(Refused) as refusal:
-        authorize(standing, commit="c0ffee", trust_version=1)
+        authorize(standing, applier="li.na", commit="c0ffee", trust_version=1)
     assert refusal.value.fields["missing"] == "people 1"
 
 
@@ -429,3 +429,14 @@ def test_before_the_window_the_same_people_stand_as_in_it() -> None:
     before = weighed(ENOUGH, now=OPENS - timedelta(days=1))
 
     assert before.is_complete
+
+
+def test_the_only_approver_may_not_apply_alone() -> None:
+    trust = replace(TRUST, rules={"normal": builders.make_rule(approvals=(Row(INFORMATION, 1),), people=1)})
+    standing = weigh(PLAN, trust, [says(INFORMATICIAN, INFORMATION)], TESTS, NOW)
+
+    with pytest.raises(Refused) as refusal:
+        authorize(standing, applier=INFORMATICIAN, commit="c0ffee", trust_version=1)
+
+    assert refusal.value.code == "applier-only-approver"
+    assert authorize(standing, applier=ENGINEER, commit="c0ffee", trust_version=1).people == (INFORMATICIAN,)

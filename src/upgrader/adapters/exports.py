@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from upgrader.adapters.git_mirror import remove_export
+from upgrader.adapters.exported_tree import remove_export
 from upgrader.ports import Mirror, Snapshot, Tree
 
 

@@ -16,7 +16,7 @@ import git
 from git.config import GitConfigParser
 from git.remote import PushInfo
 
-from upgrader.adapters.git_mirror import is_plain_name
+from upgrader.adapters.git_objects import is_plain_name
 from upgrader.domain.errors import PreflightFailed
 from upgrader.domain.names import PersonId
 

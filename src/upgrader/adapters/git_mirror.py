@@ -4,36 +4,26 @@ Git carries the records; it is not the anchor of trust. Each object that is read
 here, and the branch may only move forward. Git itself runs with a fixed small environment and a fixed configuration.
 """
 
-import hashlib
 import json
 import os
 import re
-import select
-import shutil
-import stat
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from upgrader.adapters.exported_tree import Blob, tree_digest, write_blob
+from upgrader.adapters.git_objects import OBJECT_ID, Item, Objects
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, PreflightFailed, Refused
 
 FETCH_SECONDS = 300
 LOCAL_SECONDS = 60
-ANSWER_SECONDS = 10
 CHUNK = 1024 * 1024
-LARGEST_OBJECT = 64 * 1024 * 1024
-LARGEST_DEPTH = 32
 
-OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*")
-NAME = re.compile(r"[A-Za-z0-9._-]+")
-FILE_MODES = frozenset({"100644", "100755"})
-FOLDER_MODE = "40000"
 
 # Files of a change that people may write again; every other file there is a signed record and stays as it is.
 REWRITABLE = frozenset({"plan.json", "request.yml"})
@@ -74,36 +64,10 @@ ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """One file of a tree. `mode` is 100644 or 100755."""
-
-    path: str
-    mode: str
-    content: bytes
-
-    @property
-    def digest(self) -> Digest:
-        return Digest.of(self.content)
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One line of a tree object."""
-
-    mode: str
-    name: str
-    id: str
-
-    @property
-    def is_folder(self) -> bool:
-        return self.mode == FOLDER_MODE
-
-
 class Snapshot:
     """One commit of the protected branch, with every tree of it checked. Files are read, and hashed, when asked for."""
 
-    def __init__(self, commit: str, items: Mapping[str, _Item], mirror: "GitMirror") -> None:
+    def __init__(self, commit: str, items: Mapping[str, Item], mirror: "GitMirror") -> None:
         self.commit = commit
         self._items = items
         self._mirror = mirror
@@ -124,7 +88,7 @@ class Snapshot:
         with self._mirror.objects() as objects:
             return self._blob(path, objects).content
 
-    def _blob(self, path: str, objects: "_Objects") -> Blob:
+    def _blob(self, path: str, objects: "Objects") -> Blob:
         item = self._items[path]
         return Blob(path, item.mode, objects.read(item.id, "blob"))
 
@@ -208,7 +172,7 @@ class GitMirror:
         try:
             target.mkdir(parents=True)
             for blob in blobs:
-                _write_blob(target, blob)
+                write_blob(target, blob)
             for folder, _, _ in os.walk(target, topdown=False):
                 Path(folder).chmod(0o555)
         except OSError as error:
@@ -216,7 +180,7 @@ class GitMirror:
         return digest
 
     @contextmanager
-    def objects(self) -> Iterator["_Objects"]:
+    def objects(self) -> Iterator["Objects"]:
         """One `git cat-file --batch` process, for as many objects as are asked for."""
         process = subprocess.Popen(
             self._command("cat-file", "--batch"),
@@ -228,7 +192,7 @@ class GitMirror:
             bufsize=0,
         )
         try:
-            yield _Objects(cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout))
+            yield Objects(cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout))
         finally:
             process.kill()  # it only reads: there is nothing that it could leave half done
             process.communicate()
@@ -334,173 +298,7 @@ class GitMirror:
         return ["git", *place, *settings, *arguments]
 
 
-def is_plain_name(name: str) -> bool:
-    """Whether the gate accepts a file or a folder of this name."""
-    return NAME.fullmatch(name) is not None and name.lower() not in (".", "..", ".git")
-
-
-def tree_digest(blobs: Iterable[Blob]) -> Digest:
-    """One digest over files and modes: SHA-256 over sorted lines `mode sha256 path`. Raises Refused for no files."""
-    return _digest_of_lines((blob.mode, blob.digest, blob.path) for blob in blobs)
-
-
-def folder_digest(folder: Path) -> Digest:
-    """The tree digest of an exported folder as it is on disk now. Raises Integrity for a link or an odd file."""
-    return _digest_of_lines(_files_on_disk(folder))
-
-
-def remove_export(target: Path) -> None:
-    """Delete an exported folder, read-only as it is. Harmless when it is not there."""
-    for folder, folders, _ in os.walk(target):
-        Path(folder).chmod(0o755)
-        for name in folders:
-            path = Path(folder, name)
-            if not path.is_symlink():
-                path.chmod(0o755)
-    if target.exists():
-        shutil.rmtree(target)
-
-
-@dataclass(frozen=True, slots=True)
-class _Commit:
-    id: str
-    tree: str
-    parents: tuple[str, ...]
-
-
-class _Objects:
-    """Reads objects through a running `git cat-file --batch`, hashes each again, and remembers trees and commits."""
-
-    def __init__(self, asking: IO[bytes], answering: IO[bytes]) -> None:
-        self._asking = asking
-        self._answering = answering
-        self._answered = b""
-        self._trees: dict[str, tuple[_Item, ...]] = {}
-        self._commits: dict[str, _Commit] = {}
-
-    def read(self, id: str, kind: str) -> bytes:
-        """The content of one object. Raises Integrity when it is missing, of another kind, or not what its id says."""
-        try:
-            self._asking.write(f"{id}\n".encode("ascii"))
-            header = self._take_line(id).decode("ascii").split()
-        except BrokenPipeError:
-            header = []
-        if len(header) != 3 or header[0] != id or header[1] != kind:
-            raise Integrity("git-object-damaged", id=id, expected=kind, found=" ".join(header[1:]) or "no answer")
-        if (size := int(header[2])) > LARGEST_OBJECT:
-            raise Refused("git-object-too-large", id=id, expected=LARGEST_OBJECT, found=size)
-        content = self._take(size + 1, id)[:-1]
-        if (found := _object_id(kind, content, id)) != id:
-            raise Integrity("git-object-damaged", id=id, expected=id, found=found)
-        return content
-
-    def _take_line(self, id: str) -> bytes:
-        while (end := self._answered.find(b"\n")) < 0:
-            self._answered += self._more(id)
-        return self._take(end + 1, id)
-
-    def _take(self, length: int, id: str) -> bytes:
-        pieces = [self._answered]
-        missing = length - len(self._answered)
-        while missing > 0:
-            pieces.append(self._more(id))
-            missing -= len(pieces[-1])
-        whole = b"".join(pieces)
-        self._answered = whole[length:]
-        return whole[:length]
-
-    def _more(self, id: str) -> bytes:
-        """Wait for more of the answer. git waits for ever, as we would, when an object is shorter than it says."""
-        ready, _, _ = select.select([self._answering], [], [], ANSWER_SECONDS)
-        more = os.read(self._answering.fileno(), CHUNK) if ready else b""
-        if not more:
-            raise Integrity("git-object-damaged", id=id, expected="the whole object", found="only a part of it")
-        return more
-
-    def commit(self, id: str) -> _Commit:
-        if id not in self._commits:
-            self._commits[id] = _parse_commit(id, self.read(id, "commit"))
-        return self._commits[id]
-
-    def tree(self, id: str, place: str = "") -> tuple[_Item, ...]:
-        if id not in self._trees:
-            self._trees[id] = tuple(_parse_tree(self.read(id, "tree"), len(id) // 2, place))
-        return self._trees[id]
-
-    def history(self, tip: str, *, until: str | None = None, known: Set[str] = frozenset()) -> Iterator[_Commit]:
-        """Every commit that `tip` holds, itself first; ends with the commit `until`, and looks at no `known` one."""
-        waiting, seen = [tip], {tip, *known}
-        if tip in known:
-            return
-        while waiting:
-            made = self.commit(waiting.pop())
-            yield made
-            if made.id == until:
-                return
-            waiting += [parent for parent in made.parents if parent not in seen]
-            seen.update(made.parents)
-
-    def walk(self, tree: str, place: str = "") -> Iterator[tuple[str, _Item]]:
-        """Every file under a tree with its path."""
-        if place.count("/") > LARGEST_DEPTH:
-            raise Refused("git-path", path=place, found=f"deeper than {LARGEST_DEPTH} folders")
-        for item in self.tree(tree, place):
-            if item.is_folder:
-                yield from self.walk(item.id, f"{place}{item.name}/")
-            else:
-                yield place + item.name, item
-
-    def find(self, tree: str, folder: str) -> str | None:
-        """The id of the tree of `folder`; None when there is no such folder."""
-        found: str | None = tree
-        for name in folder.strip("/").split("/"):
-            items = self.tree(found) if found else ()
-            found = next((item.id for item in items if item.name == name and item.is_folder), None)
-        return found
-
-
-def _parse_commit(id: str, content: bytes) -> _Commit:
-    lines = content.split(b"\n\n", 1)[0].decode("utf-8", "replace").split("\n")
-    tree = lines[0].removeprefix("tree ")
-    parents = []
-    for line in lines[1:]:
-        if not line.startswith("parent "):
-            break
-        parents.append(line.removeprefix("parent "))
-    if not lines[0].startswith("tree ") or not all(OBJECT_ID.fullmatch(found) for found in (tree, *parents)):
-        raise Refused("git-object-refused", id=id, reason="not a commit as git writes it")
-    return _Commit(id, tree, tuple(parents))
-
-
-def _parse_tree(content: bytes, id_length: int, place: str) -> Iterator[_Item]:
-    """The lines of a tree object. Raises Refused for a mode or a name that has no place in an upgrade."""
-    names: set[str] = set()
-    start = 0
-    while start < len(content):
-        nul = content.find(b"\0", start)
-        mode, _, name = content[start:nul].decode("utf-8", "replace").partition(" ")
-        start = nul + 1 + id_length
-        item = _Item(mode, name, content[nul + 1 : start].hex())
-        if nul < 0 or start > len(content):
-            raise Refused("git-object-refused", id=place or "/", reason="not a tree as git writes it")
-        if mode not in FILE_MODES and mode != FOLDER_MODE:
-            raise Refused("git-mode", path=place + name, found=mode)
-        if not is_plain_name(name):
-            raise Refused("git-path", path=place + name, found=repr(name))
-        if name.lower() in names:
-            raise Refused("git-path", path=place + name, found="two names that differ in upper and lower case only")
-        names.add(name.lower())
-        yield item
-
-
-def _object_id(kind: str, content: bytes, id: str) -> str:
-    algorithm = hashlib.sha256() if len(id) == 64 else hashlib.sha1(usedforsecurity=False)
-    algorithm.update(f"{kind} {len(content)}\0".encode("ascii"))
-    algorithm.update(content)
-    return algorithm.hexdigest()
-
-
-def _lost(objects: _Objects, had: str | None, kept: str | None, place: str) -> Iterator[str]:
+def _lost(objects: Objects, had: str | None, kept: str | None, place: str) -> Iterator[str]:
     """The records under one tree that another tree does not hold unchanged."""
     if had is None or had == kept:
         return
@@ -540,42 +338,3 @@ def _named(prefixes: Iterable[str]) -> tuple[str, ...]:
     if not named:
         raise ValueError("no prefix: an export of nothing would be an export of everything")
     return named
-
-
-def _write_blob(target: Path, blob: Blob) -> None:
-    path = target / blob.path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode = 0o555 if blob.mode == "100755" else 0o444
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(blob.content)
-        os.fchmod(descriptor, mode)
-
-
-def _files_on_disk(folder: Path) -> Iterator[tuple[str, Digest, str]]:
-    for current, folders, files in os.walk(folder, onerror=_raise_unreadable):
-        for name in (*folders, *files):
-            path = Path(current, name)
-            kind = path.lstat().st_mode
-            if stat.S_ISREG(kind):
-                mode = "100755" if kind & stat.S_IXUSR else "100644"
-                yield mode, _hash_file(path), path.relative_to(folder).as_posix()
-            elif not stat.S_ISDIR(kind):
-                raise Integrity("export-odd-file", file=path)
-
-
-def _hash_file(path: Path) -> Digest:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        return Digest(hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def _raise_unreadable(error: OSError) -> None:
-    raise Integrity("export-unreadable", file=error.filename, reason=error.strerror) from error
-
-
-def _digest_of_lines(files: Iterable[tuple[str, Digest, str]]) -> Digest:
-    lines = sorted(f"{mode} {digest.hex} {path}\n" for mode, digest, path in files)
-    if not lines:
-        raise Refused("tree-empty")
-    return Digest.of("".join(lines).encode("utf-8"))

@@ -118,7 +118,7 @@ def weigh(
     )
 
 
-def authorize(standing: Standing, *, commit: str, trust_version: int) -> Authorization:
+def authorize(standing: Standing, *, applier: str, commit: str, trust_version: int) -> Authorization:
     """Give the proof, or raise Refused with the first reason in the order in which people should act on them."""
     fields = {"change": standing.change, "plan": standing.plan.short}
     for file, fault in standing.left_out:
@@ -137,13 +137,16 @@ def authorize(standing: Standing, *, commit: str, trust_version: int) -> Authori
             missing=missing or f"people {standing.people_missing}",
             fell=fell or "-",
         )
+    people = tuple(sorted(_holders(standing.counted)))
+    if people == (applier,):
+        raise Refused("applier-only-approver", **fields, person=applier)
     return Authorization(
         standing.plan,
         standing.change,
         commit,
         trust_version,
         tuple(sorted(signed.file for signed in standing.counted)),
-        tuple(sorted(_holders(standing.counted))),
+        people,
     )
 
 

@@ -19,6 +19,7 @@ from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.verdict import Verdict
 from upgrader.flow import authorize as gate
 from upgrader.flow.authorize import Examined
+from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.roll_back import TakenBack, authorized_plan, resume_rollback, take_back
 from upgrader.flow.running import Running, run_playbook
@@ -51,7 +52,7 @@ def apply_change(site: Site, change: str, progress: Progress) -> Applied:
     ):
         match work_left(journal.history().state):
             case Work.NOTHING:
-                return _nothing_left(site, change, journal)
+                return _nothing_left(site, change)
             case Work.GO_BACK:
                 return _applied_back(resume_rollback(site, change, journal, actor, progress))
             case Work.START | Work.GO_ON:
@@ -135,15 +136,11 @@ def _passed_gate(site: Site, change: str, journal: Journal, actor: str) -> Itera
 def _write_authorization(
     site: Site, journal: Journal, examined: Examined, authorization: Authorization, actor: str
 ) -> None:
-    request, plan = examined.files.request, examined.plan
-    if not journal.history().of(Event.CHANGE_REQUESTED):  # asked for on another machine: its request is on the branch
-        data: dict[str, object] = {"system": request.system, "version": request.version}
-        data |= {"kind": request.kind, "reason": request.reason}
-        journal.write(Event.CHANGE_REQUESTED, data, at=site.clock(), actor=request.requester)
+    plan = examined.plan
     planned = journal.history().last(Event.PLAN_MADE)
     if planned is None or planned.data["plan"] != authorization.plan.hex:
-        data = {"plan": authorization.plan.hex, "revision": plan.revision, "hosts": len(plan.hosts)}
-        journal.write(Event.PLAN_MADE, data, at=site.clock(), actor=actor)
+        made = {"plan": authorization.plan.hex, "revision": plan.revision, "hosts": len(plan.hosts)}
+        journal.write(Event.PLAN_MADE, made, at=site.clock(), actor=actor)
     data = {
         "plan": authorization.plan.hex,
         "commit": authorization.commit,
@@ -180,12 +177,12 @@ def _applied_back(taken: TakenBack) -> Applied:
     return Applied(taken.exit_code, taken.change, taken.because)
 
 
-def _nothing_left(site: Site, change: str, journal: Journal) -> Applied:
+def _nothing_left(site: Site, change: str) -> Applied:
     """The waves of this change are over: nothing runs, and the exit code tells again how they ended.
 
-    Raises Refused for a change that has no plan yet, or was cancelled.
+    Raises Refused for a change that has no plan yet, or was cancelled, BadInput `change-unknown` for no change at all.
     """
-    history = journal.history()
+    history = read_history(site, change)
     if not history.of(Event.APPLY_STARTED):
         raise Refused("change-not-in-state", state=history.state, event=Event.APPLY_STARTED, legal="-")
     over = view(history, authorized_plan(site, change, history))

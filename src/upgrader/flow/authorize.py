@@ -22,6 +22,7 @@ from upgrader.domain.record import (
 )
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
+from upgrader.flow.identity import acting_person
 from upgrader.flow.materials import ChangeFiles, make_materials, need, read_change_files
 from upgrader.flow.site import Site
 from upgrader.flow.stage import SIGNATURE, vendor_of
@@ -76,7 +77,12 @@ def give_authorization(site: Site, examined: Examined) -> Authorization:
     """
     if site.clock() >= examined.plan.window.closes:
         check_window(site, examined.plan)
-    authorization = authorize(examined.standing, commit=examined.snapshot.commit, trust_version=examined.trust.version)
+    authorization = authorize(
+        examined.standing,
+        applier=acting_person(site),
+        commit=examined.snapshot.commit,
+        trust_version=examined.trust.version,
+    )
     check_window(site, examined.plan)
     return authorization
 

@@ -7,13 +7,11 @@ from upgrader.domain.digest import Digest
 from upgrader.domain.errors import BadInput, Refused
 from upgrader.domain.names import RoleId, SystemId, Version
 from upgrader.domain.record import Namespace, Result, TestRecord, TestStage, record_name, write_record
-from upgrader.domain.trust import Organisation, Person, Trust
+from upgrader.domain.trust import TESTERS, Person, Trust
 from upgrader.flow import repository
 from upgrader.flow.identity import acting_person, sign_as
 from upgrader.flow.site import Site
 from upgrader.flow.stage import MANIFEST
-
-TESTERS = {TestStage.VENDOR: Organisation.VENDOR, TestStage.SITE: Organisation.MAINTENANCE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
