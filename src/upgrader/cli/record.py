@@ -22,7 +22,7 @@ def command(texts: Texts) -> click.Command:
     def record(
         desk: Desk, stage: str, system: SystemId, version: Version, cases: str, reason: str, *, failed: bool
     ) -> None:
-        from upgrader.flow.record_test import TestResult, record_test
+        from upgrader.flow.record import TestResult, record_test
 
         tested = TestResult(
             stage=TestStage(stage),
