@@ -74,6 +74,7 @@ TOLD_EVENTS = (
 FAMILIES: Mapping[str, Iterable[str]] = {
     "ask": Decision,
     "because": [
+        "wave-reached-nobody",
         "too-many-failed-in-wave",
         "too-many-failed-in-all",
         "too-many-unreachable",

@@ -88,6 +88,8 @@ def _upgrade_wave(running: Running, wave: Wave, build: Path) -> str:
     if because := breach(after.hosts.values(), wave.number, running.plan.thresholds):
         return because
     reached = [name for name in wave.hosts if after.hosts[name].outcome in REACHED]
+    if not reached:
+        return "wave-reached-nobody"
     judgement = judge_wave(running, wave, reached)
     running.write(
         Event.WAVE_JUDGED,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from upgrader.domain.digest import Digest
@@ -10,7 +11,7 @@ from upgrader.domain.evidence import Closure
 from upgrader.domain.journal import History, read_history
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.plan import Plan, read_plan
-from upgrader.domain.record import NAMESPACES, AcceptanceRecord, Namespace, kind_of_file, read_any_record
+from upgrader.domain.record import NAMESPACES, AcceptanceRecord, Namespace, Record, kind_of_file, read_any_record
 from upgrader.domain.trust import Trust
 from upgrader.ports import Bundle, Bundles, ReadTrust, Signatures
 
@@ -39,7 +40,8 @@ def verify_evidence(auditor: Auditor, path: Path, root: str | None) -> Verified:
     """Check a bundle from its last byte to its first signature.
 
     1. the trust chain, against `root` when given   2. the seal   3. every file   4. plan, journal and closure agree
-    5. every record's signature, as of the time at which it was made   Raises Integrity or Refused naming what is wrong.
+    5. every record's signature, as of the time at which the gate journalled it   Raises Integrity or Refused naming
+    what is wrong.
     """
     roots: list[Digest] = []
 
@@ -52,11 +54,18 @@ def verify_evidence(auditor: Auditor, path: Path, root: str | None) -> Verified:
 
     bundle = auditor.bundles.check_bundle(path, check_seal)
     trust, _ = auditor.read_trust(bundle.files)
-    plan = read_plan(bundle.files["plan.json"])
-    history = read_history(bundle.files["journal.jsonl"].splitlines(keepends=True), "journal.jsonl")
+    plan = read_plan(_need(bundle, "plan.json"))
+    history = read_history(_need(bundle, "journal.jsonl").splitlines(keepends=True), "journal.jsonl")
     _check_agreement(bundle, plan, history)
     signed = _check_records(auditor, trust, bundle, plan, history)
     return Verified(bundle.statement.closure, roots[0], root is not None, signed, len(history.entries))
+
+
+def _need(bundle: Bundle, name: str) -> bytes:
+    """A file without which nothing is proven. Raises Integrity `evidence-record-missing`."""
+    if not bundle.files.get(name):
+        raise Integrity("evidence-record-missing", file=name)
+    return bundle.files[name]
 
 
 def _check_seal(auditor: Auditor, trust: Trust, bundle: Bundle) -> None:
@@ -107,7 +116,7 @@ def _check_records(auditor: Auditor, trust: Trust, bundle: Bundle, plan: Plan, h
             namespace=NAMESPACES[type(record)],
             principal=record.person,
             keys=person.keys if person else (),
-            at=record.issued,
+            at=_journalled(record, history),
             file=path,
         )
         if isinstance(record, AcceptanceRecord):
@@ -115,6 +124,13 @@ def _check_records(auditor: Auditor, trust: Trust, bundle: Bundle, plan: Plan, h
         signed.append(path.rsplit("/", 1)[-1])
     _check_counted(history, set(signed))
     return signed
+
+
+def _journalled(record: Record, history: History) -> datetime:
+    """When the gate wrote down that it had verified this record: a time that the signer has no say in."""
+    event = Event.CHANGE_ACCEPTED if isinstance(record, AcceptanceRecord) else Event.PLAN_AUTHORIZED
+    entry = history.last(event) or history.entries[-1]
+    return entry.at
 
 
 def _check_acceptance(record: AcceptanceRecord, plan: Plan, history: History, path: str) -> None:
