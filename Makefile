@@ -18,7 +18,7 @@ demo: $(READY) system ## 在十二台真实主机上演示一次完整变更 / o
 
 test: $(READY) system ## 全部检查与测试 / every check and every test
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 check: $(READY) ## 一分钟内的检查：格式、静态检查、类型、ansible-lint、单元测试 / the checks that take under a minute
 	@tools/check
