@@ -46,8 +46,9 @@ class Friday:
         return friday
 
     def come_back(self) -> None:
-        """Make everything as it was on Friday evening, whatever was done since."""
-        for name in KEPT:
+        """Make everything as it was on Friday evening, whatever was done since. A clone changes with its branch."""
+        moved = [path.name for path in (self._kept / "clones").iterdir() if _branch(path) != self._branch_of(path.name)]
+        for name in ("site.git", "state", *(f"clones/{person}" for person in moved)):
             shutil.rmtree(self.hospital.directory / name)
             shutil.copytree(self._kept / name, self.hospital.directory / name, symlinks=True)
 
@@ -75,6 +76,9 @@ class Friday:
         """What the sshd of each host wrote down of everybody who came. Who leaves now may have come long ago."""
         return {host.name: [line for line in _log(host) if not LEAVING.match(line)] for host in self.hospital.lab.hosts}
 
+    def _branch_of(self, person: str) -> bytes:
+        return _branch(self.hospital.clone(person))
+
     @property
     def _kept(self) -> Path:
         return self.hospital.directory / "friday"
@@ -94,6 +98,10 @@ def is_refusal(answer: Answer, code: str) -> dict[str, Any]:
     assert not re.search(r"\{[a-z_]+\}", told["message"]), f"a field of {code} was not filled in: {told['message']}"
     assert code in answer.err
     return told
+
+
+def _branch(clone: Path) -> bytes:
+    return (clone / ".git" / "refs" / "heads" / "main").read_bytes()
 
 
 def _log(host: LabHost) -> list[str]:
