@@ -5,7 +5,7 @@ where they are told to; the journal keeps its lines, and kills whoever writes to
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -447,6 +447,7 @@ class Hospital:
             key=None,
             journal=self.journal.open,
             export=self.export,
+            with_own_playbooks=nullcontext,
             tree_digest=lambda _: self.tree,
             fleet=lambda _tree, _runs: self.fleet,
             prober=lambda _: self.prober,

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from upgrader import __version__
 from upgrader.domain.errors import BadInput, PreflightFailed
 from upgrader.domain.names import PersonId, SiteId
 from upgrader.domain.plan import Versions
+from upgrader.domain.trust import Repository
 from upgrader.flow.initialise import NewSite, write_site
 from upgrader.flow.repository import EXECUTED
 from upgrader.flow.site import Site
@@ -66,12 +68,13 @@ def open_site(choices: Choices) -> Site:
     directory = find_site(choices.folder)
     settings = documents.read_settings((directory / SETTINGS).read_bytes(), SETTINGS)
     clone = Clone(directory)
-    state = state_folder(choices.state or clone.setting("state"), settings.site)
+    state = state_folder(choices.state or os.environ.get("UPGRADER_STATE") or clone.setting("state"), settings.site)
     trust = TrustFiles(state / "trust")
     mirror = TrustedMirror(state / "mirror.git", trust)
     person = choices.person or os.environ.get("UPGRADER_PERSON") or clone.setting("person")
     key = _path(choices.key or os.environ.get("UPGRADER_KEY") or clone.setting("key"))
     ssh_key = _path(os.environ.get("UPGRADER_SSH_KEY") or clone.setting("sshKey"))
+    exports = Exports(state / "trees", mirror, EXECUTED)
     return Site(
         clone=clone,
         mirror=mirror,
@@ -91,7 +94,8 @@ def open_site(choices: Choices) -> Site:
         person=_person(person),
         key=key,
         journal=_journals(state / "changes"),
-        export=Exports(state / "trees", mirror, EXECUTED).open,
+        export=exports.open,
+        with_own_playbooks=exports.with_own_playbooks,
         tree_digest=folder_digest,
         fleet=_fleets(ssh_key),
         prober=_probers(ssh_key),
@@ -111,7 +115,8 @@ def open_auditor() -> Auditor:
 
 def initialise_site(wanted: SiteToBe) -> str:
     """Write a new site repository, commit it and push it; give the commit. Raises BadInput when something is there."""
-    from upgrader.adapters.documents import Language, Settings, write_settings
+    from upgrader.adapters.clock import system_clock
+    from upgrader.adapters.documents import Language, PolicyExample, Settings, policy_example, write_settings
     from upgrader.adapters.git_clone import Clone
     from upgrader.adapters.site_template import inventory_files, template_files
 
@@ -122,10 +127,18 @@ def initialise_site(wanted: SiteToBe) -> str:
         language=Language.CHINESE,
         change_prefix="CHG",
     )
+    example = PolicyExample(
+        site=wanted.site,
+        repository=Repository(wanted.site, wanted.remote or "/srv/git/site.git", "main"),
+        expires=(system_clock() + timedelta(days=365)).date(),
+        root_keys=(),
+        keys={},
+    )
     files = {
         **template_files(),
         **inventory_files(wanted.inventory),
         SETTINGS: write_settings(settings).encode(),
+        "policy.example.yml": policy_example(example).encode(),
         ".gitattributes": b"* -text\n",
     }
     write_site(NewSite(directory=wanted.directory, files=files))
@@ -149,8 +162,7 @@ def find_site(start: Path) -> Path:
 
 
 def state_folder(chosen: str | None, site: SiteId) -> Path:
-    """Where this controller keeps what is not in git: by choice, UPGRADER_STATE, or below XDG_STATE_HOME."""
-    chosen = chosen or os.environ.get("UPGRADER_STATE")
+    """Where this controller keeps what is not in git: where the person chose, or below XDG_STATE_HOME."""
     if chosen:
         return Path(chosen).expanduser().absolute()
     home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")

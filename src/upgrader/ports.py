@@ -204,9 +204,9 @@ class Drop(Protocol):
 
 
 class ReadTrust(Protocol):
-    """Reads the trust chain that lies in a bundle's files: its newest version, and its first roots' fingerprint."""
+    """Reads the trust chain that lies in a bundle's files: every version, and its first roots' fingerprint."""
 
-    def __call__(self, files: Mapping[str, bytes]) -> tuple[Trust, Digest]: ...
+    def __call__(self, files: Mapping[str, bytes]) -> tuple[Sequence[Trust], Digest]: ...
 
 
 class Programs(Protocol):

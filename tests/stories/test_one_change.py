@@ -41,6 +41,7 @@ def test_a_good_release_goes_from_the_drop_to_closed(hospital: Hospital, tmp_pat
 
     hospital.upgrader(ENGINEER, "soak", change)
     hospital.upgrader(OWNER, "accept", change, "--yes")
+    renew_trust(hospital)
     closed = hospital.upgrader(ENGINEER, "--json", "close", change, "--to", str(tmp_path)).json()
     assert closed["ending"] == "completed"
     assert_evidence_holds(hospital, Path(closed["bundle"]))
@@ -79,6 +80,12 @@ def test_a_release_that_dies_at_start_is_taken_back_by_the_host_itself(hospital:
     assert_served(hospital)
     assert hospital.upgrader(ENGINEER, "apply", change, check=False).code == 30
     assert versions(hospital) == {GOOD}
+
+
+def renew_trust(hospital: Hospital) -> None:
+    """A new version of the trust file comes in between: what was signed under the old one stays proven."""
+    policy = hospital.directory / "policy.yml"
+    hospital.upgrader(ENGINEER, "trust", "update", "--policy", str(policy), "--root-key", str(hospital.root_key))
 
 
 def assert_evidence_holds(hospital: Hospital, bundle: Path) -> None:

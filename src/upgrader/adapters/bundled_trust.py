@@ -11,11 +11,11 @@ from upgrader.domain.trust import Trust
 FOLDER = "trust/"
 
 
-def read_bundled_trust(files: Mapping[str, bytes]) -> tuple[Trust, Digest]:
-    """The newest version in a bundle, and its first root keys' fingerprint. Raises Refused where it does not hold."""
+def read_bundled_trust(files: Mapping[str, bytes]) -> tuple[tuple[Trust, ...], Digest]:
+    """Every version in a bundle, and its first root keys' fingerprint. Raises Refused where the chain does not hold."""
     with tempfile.TemporaryDirectory(prefix="upgrader-audit-") as folder:
         for name, content in files.items():
             if name.startswith(FOLDER):
                 (Path(folder) / Path(name).name).write_bytes(content)
         chain = TrustFiles(Path(folder))
-        return chain.load(), chain.fingerprint()
+        return chain.chain(), chain.fingerprint()

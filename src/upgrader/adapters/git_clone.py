@@ -189,7 +189,7 @@ class Clone:
         """Push; None when it arrived, else why it did not."""
         branch = self.branch()
         with _told("push-failed", url=self.url()):
-            told = self._repo.remote(REMOTE).push(refspec=f"HEAD:refs/heads/{branch}")
+            told = self._repo.remote(REMOTE).push(refspec=f"HEAD:refs/heads/{branch}", set_upstream=True)
         refused = [info.summary.strip() for info in told if info.flags & NOT_PUSHED]
         if not told:
             return str(told.error or "git did not say why")

@@ -42,6 +42,8 @@ ANSIBLE_VARIABLES = frozenset(
         "ansible_user",
     }
 )
+# What Ansible or our role evaluates: a template in there is a program, and may run on this controller.
+READ_BY_ANSIBLE = ("ansible_", "archive_", "upgrade")
 PARSE_SECONDS = 300
 CONFIGURATION = """\
 [defaults]
@@ -182,9 +184,11 @@ def _host(name: str, variables: Mapping[str, Any], groups: frozenset[str], known
 
 
 def _check_variables(name: str, variables: Mapping[str, Any]) -> None:
-    for variable in variables:
+    for variable, value in variables.items():
         if variable.startswith("ansible_") and variable not in ANSIBLE_VARIABLES:
             raise BadInput("inventory-variable-refused", host=name, variable=variable)
+        if variable.startswith(READ_BY_ANSIBLE) and TEMPLATE.search(text := json.dumps(value, ensure_ascii=False)):
+            raise BadInput("inventory-value-malformed", host=name, variable=variable, found=text[:80])
     if variables.get("ansible_connection", "ssh") != "ssh":
         raise BadInput("inventory-variable-refused", host=name, variable="ansible_connection")
 

@@ -50,6 +50,11 @@ class TrustFiles:
             raise Refused("trust-missing", folder=self._folder)
         return trust
 
+    def chain(self) -> tuple[Trust, ...]:
+        """Every version, oldest first, once the whole chain was found to hold. Raises Refused where it does not."""
+        self.load()
+        return tuple(self._read(version) for version in self.versions())
+
     def files(self) -> Sequence[Path]:
         """Every file of the chain, as evidence keeps it: the versions and their signatures."""
         names = [name for version in self.versions() for name in (f"trust.{version}.json", *self._signatures(version))]

@@ -35,6 +35,7 @@ def command(texts: Texts) -> click.Command:
         written = record_test(desk.open(), tested)
         desk.say(desk.texts("said.test-recorded", **render.plain_record(written)))
         desk.answer(render.record_json(written))
-        desk.next("next.request", system=system, version=version)
+        following = "next.record-test" if written.stage is TestStage.VENDOR else "next.request"
+        desk.next(following, system=system, version=version)
 
     return record

@@ -13,11 +13,12 @@ def command(texts: Texts) -> click.Command:
     @click.command("soak", help=texts("cli.soak.help"), short_help=texts("cli.soak.short"))
     @change_argument()
     @click.option("--once", is_flag=True, help=texts("cli.soak.once"))
+    @click.option("--again", is_flag=True, help=texts("cli.soak.again"))
     @pass_desk
-    def soak(desk: Desk, change: ChangeId, *, once: bool) -> int:
+    def soak(desk: Desk, change: ChangeId, *, once: bool, again: bool) -> int:
         from upgrader.flow.soak import soak_change
 
-        soaked = soak_change(desk.open(), change, desk.progress, wait=not once)
+        soaked = soak_change(desk.open(), change, desk.progress, wait=not once, again=again)
         desk.say(*render.soaked(change, soaked, desk.texts))
         desk.answer(render.soaked_json(change, soaked))
         desk.next(f"next.after.{soaked.change.state}", change=change)

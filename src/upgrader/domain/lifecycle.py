@@ -62,6 +62,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.APPLYING, Event.PLAN_AUTHORIZED): State.APPLYING,  # checked again before every wave
     (State.AUTHORIZED, Event.APPLY_STARTED): State.APPLYING,
     (State.APPLYING, Event.SOAK_STARTED): State.SOAKING,
+    (State.SOAKING, Event.SOAK_STARTED): State.SOAKING,  # a person asks for another soak, after one that told nothing
     (State.SOAKING, Event.FOUND_STABLE): State.STABLE,
     (State.SOAKING, Event.FOUND_UNSTABLE): State.SOAKING,  # a person decides, or the plan says roll back
     (State.SOAKING, Event.FOUND_INCONCLUSIVE): State.SOAKING,

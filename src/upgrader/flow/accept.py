@@ -64,6 +64,7 @@ def accept_change(site: Site, change: str, role: RoleId | None, reason: str) -> 
             data = {
                 "people": sorted({s.record.person for s in counted if s.record}),
                 "files": [s.file for s in counted],
+                "trust_version": trust.version,
             }
             journal.write(Event.CHANGE_ACCEPTED, data, at=site.clock(), actor=person)
     return Accepted(record, missing)

@@ -22,13 +22,14 @@ class Exported:
 def export_change(site: Site, change: str, folder: Path) -> Exported:
     """Write what an authorized change runs into a new folder: `tree/`, the build, and `upgrade.json`.
 
-    The gate is asked first, as for `apply`: what is not authorized, or not now, is not exported.
+    The gate is asked first, as for `apply`, but for the window: whoever runs it by hand keeps to that. `upgrade.json`
+    names the build beside it, so the folder may be moved.
     """
     folder = folder.absolute()
     if folder.exists():
         raise BadInput("folder-not-empty", folder=folder)
     with gate.examine(site, change) as examined:
-        gate.give_authorization(site, examined)
+        gate.authorized_at_any_time(site, examined)
         build = gate.verified_build(site, examined.plan)
         shutil.copytree(examined.tree.path, folder / "tree")
         gate.check_tree(site, examined.tree)
@@ -36,6 +37,6 @@ def export_change(site: Site, change: str, folder: Path) -> Exported:
     copy = folder / plan.release.builds[0].file
     shutil.copyfile(build, copy)
     hosts = [host.name for host in plan.hosts]
-    variable = {"upgrade": upgrade.instruction(plan, hosts, copy)}
+    variable = {"upgrade": upgrade.instruction(plan, hosts, Path("..") / copy.name)}
     (folder / "upgrade.json").write_text(json.dumps(variable, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return Exported(folder, tuple(tuple(wave.hosts) for wave in plan.waves))

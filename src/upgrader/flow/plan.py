@@ -58,7 +58,15 @@ def plan_change(site: Site, change: str, progress: Progress, *, publish: bool) -
 
 
 def installed_versions(site: Site, tree: Tree, hosts: Sequence[InventoryHost], files: ChangeFiles) -> Mapping[str, str]:
-    """Ask every host what it runs. A host that does not answer is `unknown`; one that answers nonsense is an error."""
+    """Ask every host what it runs. A host that does not answer is `unknown`; one that answers nonsense is an error.
+
+    The playbook that asks is our own: nobody has signed those of the branch yet, and who may push could write there.
+    """
+    with site.with_own_playbooks(tree) as question:
+        return _ask(site, question, hosts, files)
+
+
+def _ask(site: Site, tree: Tree, hosts: Sequence[InventoryHost], files: ChangeFiles) -> Mapping[str, str]:
     run = PlaybookRun(
         playbook=PREFLIGHT,
         tree=str(tree.path),

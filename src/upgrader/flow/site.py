@@ -51,6 +51,7 @@ class Site:
     key: Path | None
     journal: Callable[[str], AbstractContextManager[Journal]]
     export: Callable[[Snapshot], AbstractContextManager[Tree]]
+    with_own_playbooks: Callable[[Tree], AbstractContextManager[Tree]]
     tree_digest: Callable[[Path], Digest]
     fleet: Callable[[Tree, Path], Fleet]
     prober: Callable[[Tree], Prober]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from upgrader.domain.change import Change, view
 from upgrader.domain.errors import ExitCode, Refused
-from upgrader.domain.journal import Entry
+from upgrader.domain.journal import Entry, History
 from upgrader.domain.lifecycle import Event, may
 from upgrader.domain.plan import Plan, Wave
 from upgrader.domain.playbook import HostOutcome
@@ -57,10 +57,11 @@ def judge_wave(running: Running, wave: Wave, hosts: Sequence[str]) -> Judgement:
     return judge(measurements, running.plan.probes, hosts)
 
 
-def soak_change(site: Site, change: str, progress: Progress, *, wait: bool) -> Soaked:
+def soak_change(site: Site, change: str, progress: Progress, *, wait: bool, again: bool = False) -> Soaked:
     """Watch a change until its soak is over and give the verdict; without `wait`, measure once and say what is left.
 
-    Every round is in the journal, so a soak that was interrupted goes on where it was.
+    Every round is in the journal, so a soak that was interrupted goes on where it was. `again` begins a new one, for
+    the person who decides after a verdict of inconclusive or unstable.
     """
     actor = acting_person(site)
     read_history(site, change)
@@ -72,6 +73,8 @@ def soak_change(site: Site, change: str, progress: Progress, *, wait: bool) -> S
         if not may(state, Event.FOUND_STABLE):
             raise Refused("change-not-in-state", state=state, event=Event.FOUND_STABLE, legal="-")
         with authorized_before(site, change, journal, actor, progress) as running:
+            if again:
+                running.write(Event.SOAK_STARTED, {"seconds": running.plan.soak.seconds})
             return _watch(running, wait=wait)
 
 
@@ -102,13 +105,19 @@ def _watch(running: Running, *, wait: bool) -> Soaked:
     ends = (change.soak_started or site.clock()) + timedelta(seconds=plan.soak.seconds)
     while True:
         _measure_round(running, hosts)
-        judgement = judge_soak(plan, hosts, running.journal.history().of(Event.SOAK_MEASURED))
+        judgement = judge_soak(plan, hosts, _rounds(running.journal.history()))
         left = max(0, int((ends - site.clock()).total_seconds()))
         if judgement.verdict is Verdict.UNSTABLE or left == 0:
             return _found(running, judgement)
         if not wait:
             return Soaked(ExitCode.DONE, change, None, judgement.reasons, left)
         site.sleep(min(left, plan.soak.interval_seconds))
+
+
+def _rounds(history: History) -> Sequence[Entry]:
+    """The rounds of the soak that goes on; those of an earlier one are its own matter."""
+    started = history.last(Event.SOAK_STARTED)
+    return [entry for entry in history.of(Event.SOAK_MEASURED) if started is None or entry.seq > started.seq]
 
 
 def _measure_round(running: Running, hosts: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from upgrader.domain.digest import Digest
@@ -11,7 +10,15 @@ from upgrader.domain.evidence import Closure
 from upgrader.domain.journal import History, read_history
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.plan import Plan, read_plan
-from upgrader.domain.record import NAMESPACES, AcceptanceRecord, Namespace, Record, kind_of_file, read_any_record
+from upgrader.domain.record import (
+    NAMESPACES,
+    AcceptanceRecord,
+    ApprovalRecord,
+    Namespace,
+    Record,
+    kind_of_file,
+    read_any_record,
+)
 from upgrader.domain.trust import Trust
 from upgrader.ports import Bundle, Bundles, ReadTrust, Signatures
 
@@ -46,18 +53,18 @@ def verify_evidence(auditor: Auditor, path: Path, root: str | None) -> Verified:
     roots: list[Digest] = []
 
     def check_seal(bundle: Bundle) -> None:
-        trust, fingerprint = auditor.read_trust(bundle.files)
+        chain, fingerprint = auditor.read_trust(bundle.files)
         roots.append(fingerprint)
         if root is not None and root != str(fingerprint):
             raise Refused("evidence-other-root", expected=root, found=fingerprint)
-        _check_seal(auditor, trust, bundle)
+        _check_seal(auditor, chain[-1], bundle)
 
     bundle = auditor.bundles.check_bundle(path, check_seal)
-    trust, _ = auditor.read_trust(bundle.files)
+    chain, _ = auditor.read_trust(bundle.files)
     plan = read_plan(_need(bundle, "plan.json"))
     history = read_history(_need(bundle, "journal.jsonl").splitlines(keepends=True), "journal.jsonl")
     _check_agreement(bundle, plan, history)
-    signed = _check_records(auditor, trust, bundle, plan, history)
+    signed = _check_records(auditor, chain, bundle, plan, history)
     return Verified(bundle.statement.closure, roots[0], root is not None, signed, len(history.entries))
 
 
@@ -102,46 +109,67 @@ def _check_agreement(bundle: Bundle, plan: Plan, history: History) -> None:
             raise Integrity("evidence-disagrees", file=name)
 
 
-def _check_records(auditor: Auditor, trust: Trust, bundle: Bundle, plan: Plan, history: History) -> Sequence[str]:
-    """Every signed record holds; those that the gate counted are all here, and the acceptance names this journal."""
+def _check_records(
+    auditor: Auditor, chain: Sequence[Trust], bundle: Bundle, plan: Plan, history: History
+) -> Sequence[str]:
+    """Every signed record that counted holds and is here, and the acceptance names this journal.
+
+    An approval that the gate left out (a stranger's, one for an older plan) need not hold; it is not named then.
+    """
+    counted = _counted(history)
     signed = []
     for path, content in sorted(bundle.files.items()):
         if kind_of_file(path) is None:
             continue
-        record = read_any_record(content, path)
-        person = trust.person(record.person)
-        auditor.signatures.verify(
-            content,
-            bundle.files.get(f"{path}.sig", b""),
-            namespace=NAMESPACES[type(record)],
-            principal=record.person,
-            keys=person.keys if person else (),
-            at=_journalled(record, history),
-            file=path,
-        )
+        record, name = read_any_record(content, path), path.rsplit("/", 1)[-1]
+        try:
+            _check_signature(auditor, chain, bundle, history, path, record)
+        except Refused:
+            if isinstance(record, ApprovalRecord) and name not in counted:
+                continue
+            raise
         if isinstance(record, AcceptanceRecord):
             _check_acceptance(record, plan, history, path)
-        signed.append(path.rsplit("/", 1)[-1])
-    _check_counted(history, set(signed))
+        signed.append(name)
+    if missing := sorted(counted - set(signed)):
+        raise Integrity("evidence-record-missing", file=", ".join(missing))
     return signed
 
 
-def _journalled(record: Record, history: History) -> datetime:
-    """When the gate wrote down that it had verified this record: a time that the signer has no say in."""
+def _check_signature(
+    auditor: Auditor, chain: Sequence[Trust], bundle: Bundle, history: History, path: str, record: Record
+) -> None:
+    """Verify under the trust version, and as of the time, at which the gate wrote down that it had verified the record.
+
+    The signer has no say in that time.
+    """
     event = Event.CHANGE_ACCEPTED if isinstance(record, AcceptanceRecord) else Event.PLAN_AUTHORIZED
     entry = history.last(event) or history.entries[-1]
-    return entry.at
+    version = entry.data.get("trust_version", len(chain))
+    if not 1 <= version <= len(chain):
+        raise Integrity("evidence-record-missing", file=f"trust.{version}.json")
+    person = chain[version - 1].person(record.person)
+    auditor.signatures.verify(
+        bundle.files[path],
+        bundle.files.get(f"{path}.sig", b""),
+        namespace=NAMESPACES[type(record)],
+        principal=record.person,
+        keys=person.keys if person else (),
+        at=entry.at,
+        file=path,
+    )
+
+
+def _counted(history: History) -> set[str]:
+    """The approvals that the gate counted. Raises Integrity when it counted none."""
+    authorized = history.last(Event.PLAN_AUTHORIZED)
+    counted = {path.rsplit("/", 1)[-1] for path in (authorized.data["approvals"] if authorized else ())}
+    if not counted:
+        raise Integrity("evidence-record-missing", file="approve_*.json")
+    return counted
 
 
 def _check_acceptance(record: AcceptanceRecord, plan: Plan, history: History, path: str) -> None:
     lines = {Digest.of(entry.to_line()) for entry in history.entries}
     if record.plan != plan.digest or record.journal not in lines:
         raise Integrity("evidence-disagrees", file=path)
-
-
-def _check_counted(history: History, present: set[str]) -> None:
-    authorized = history.last(Event.PLAN_AUTHORIZED)
-    counted = authorized.data["approvals"] if authorized else []
-    missing = sorted({path.rsplit("/", 1)[-1] for path in counted} - present)
-    if missing or not counted:
-        raise Integrity("evidence-record-missing", file=", ".join(missing) or "-")
