@@ -1,5 +1,6 @@
 """Planning asks the hosts before anybody has signed: what was only pushed must not run for that."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,11 @@ def test_a_plan_runs_nothing_that_was_pushed_and_not_signed(hospital: Hospital, 
 def test_a_template_in_the_inventory_is_not_evaluated(hospital: Hospital, tmp_path: Path) -> None:
     change, attacker = ready(hospital), Attacker.of(hospital, tmp_path)
     ran = tmp_path / "ran"
-    variables = attacker.path("inventory/group_vars/all.yml")
-    evil = f"upgrader_state: \"{{{{ lookup('pipe', 'touch {ran}') }}}}\"\n"
-    variables.write_text(variables.read_text(encoding="utf-8") + evil, encoding="utf-8")
+    hosts = attacker.path("inventory/hosts.yml")
+    evil = f"upgrader_state: \"{{{{ lookup('pipe', 'touch {ran}') }}}}\""
+    text, count = re.subn(r"upgrader_state: .*", lambda _: evil, hosts.read_text(encoding="utf-8"), count=1)
+    assert count == 1
+    hosts.write_text(text, encoding="utf-8")
     attacker.push()
 
     planned = hospital.upgrader(ENGINEER, "--json", "plan", change, "--diff", check=False)
