@@ -45,7 +45,7 @@ TEMPLATE = """\
 # 修改后须重新编译信任文件，并由根密钥持有人签名后生效。
 site: {site}
 
-# The repository that is governed; the gate reads this one branch only / 受管控的代码库，闸门只读取该分支
+# The repository that is governed; the gate reads this one branch only / 受管控的代码库，准入检查只读取该分支
 repository: {{id: {id}, url: {url}, branch: {branch}}}
 expires: {expires} # renew before this day (UTC) / 到期日（UTC），请提前换发
 
