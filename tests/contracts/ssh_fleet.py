@@ -18,13 +18,14 @@ from contracts.sh_host import MARKER, REPOSITORY, SYSTEM, Build, ShHost
 PORT = 22422
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin") or ""
 
+# HOME is the host's own: the shell that sshd starts must not read the .bashrc of whoever runs the tests.
 CONFIG = """\
 Port {port}
 ListenAddress {address}
 HostKey {folder}/host_key
 PidFile {folder}/sshd.pid
 AuthorizedKeysFile {authorized}
-SetEnv {marker}={id}
+SetEnv {marker}={id} HOME={folder}
 Subsystem sftp internal-sftp
 UsePAM no
 StrictModes no
@@ -80,7 +81,7 @@ class SshFleet:
 
     folder: Path
     count: int
-    network: int = field(default_factory=lambda: 160 + os.getpid() % 90)  # tests may run side by side
+    network: str = field(default_factory=lambda: f"127.{64 + os.urandom(1)[0] % 180}.{os.urandom(1)[0]}")
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -96,11 +97,11 @@ class SshFleet:
         return tuple(f"host-{n:02d}" for n in range(1, self.count + 1))
 
     def address(self, name: str) -> str:
-        return f"127.{self.network}.0.{int(name[-2:])}"
+        return f"{self.network}.{int(name[-2:])}"
 
     def host(self, name: str) -> ShHost:
         """The same host as seen from its own disk."""
-        return ShHost(self.folder / name, "/usr/bin/dash", "/usr/bin:/bin", id=f"{self.folder.name}-{name}")
+        return ShHost(self.folder / name, "/usr/bin/dash", "/usr/bin:/bin", id=f"{self.folder}/{name}")
 
     def start(self) -> None:
         if os.geteuid() == 0:

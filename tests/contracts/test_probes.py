@@ -325,6 +325,7 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
         "StrictModes": "no",
         "PasswordAuthentication": "no",
         "PermitRootLogin": "prohibit-password",
+        "SetEnv": f"HOME={folder}",  # not the .bashrc of whoever runs the tests
     }
     (folder / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in options.items()))
     if os.getuid() == 0:

@@ -1,6 +1,7 @@
 """Run a command and turn whatever happens into words for a person and a number for the shell."""
 
 import json
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -9,11 +10,16 @@ import click
 from upgrader.domain.errors import BadInput, ExitCode, UpgraderError
 from upgrader.language import Texts
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, told like Ctrl-C: so Ansible and what it started are stopped, and the journal says how far it came."""
 
 
 def run_command(command: click.Command, texts: Texts, arguments: Sequence[str]) -> int:
     """Run; give the exit code. A user's mistake never shows a traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         result = command.main(list(arguments), prog_name="upgrader", standalone_mode=False)
     except UpgraderError as error:
@@ -25,6 +31,9 @@ def run_command(command: click.Command, texts: Texts, arguments: Sequence[str]) 
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except Terminated:
+        click.echo(texts("cli.interrupted"), err=True)
+        return TERMINATED
     except KeyboardInterrupt:
         click.echo(texts("cli.interrupted"), err=True)
         return INTERRUPTED
@@ -32,6 +41,10 @@ def run_command(command: click.Command, texts: Texts, arguments: Sequence[str]) 
         sys.stderr.close()
         return int(ExitCode.DONE)
     return int(result) if isinstance(result, int) else int(ExitCode.DONE)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def _tell(error: UpgraderError, texts: Texts, *, as_json: bool) -> None:
