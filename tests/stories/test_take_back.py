@@ -47,7 +47,8 @@ def test_a_controller_that_is_killed_goes_on_where_it_was(hospital: Hospital) ->
     change = hospital.change_ready(GOOD, "--wave-size", "1")
     journal = hospital.state / "changes" / change / "journal.jsonl"
 
-    kill_when(hospital, change, journal, '"event":"wave started"', times=2)
+    stop_when(hospital, change, journal, '"event":"wave started"', times=1, by=signal.SIGTERM, code=143)
+    stop_when(hospital, change, journal, '"event":"wave started"', times=3, by=signal.SIGKILL, code=-9)
     applied = hospital.upgrader(ENGINEER, "--json", "apply", change).json()
 
     assert applied["state"] == "soaking"
@@ -79,8 +80,13 @@ def test_a_canary_that_vanishes_stops_the_change_and_touches_nobody_else(hospita
     assert versions(hospital) == {BASE}
 
 
-def kill_when(hospital: Hospital, change: str, journal: Path, text: str, *, times: int) -> None:
-    """Apply, and kill the controller with all its children's parent as soon as the journal holds `text` so often."""
+def stop_when(
+    hospital: Hospital, change: str, journal: Path, text: str, *, times: int, by: signal.Signals, code: int
+) -> None:
+    """Apply, and stop the controller as soon as its journal holds `text` so often; it ends with `code`.
+
+    SIGTERM goes to the controller alone, which has to stop what it started; SIGKILL to everything that it started.
+    """
     who = ["--site", str(hospital.clone(ENGINEER)), "--as", ENGINEER, "--key", str(hospital.people_keys[ENGINEER])]
     process = subprocess.Popen(
         [sys.executable, "-m", "upgrader", *who, "apply", change],
@@ -91,8 +97,11 @@ def kill_when(hospital: Hospital, change: str, journal: Path, text: str, *, time
     )
     deadline = time.monotonic() + 120
     while journal.read_text(encoding="utf-8").count(text) < times:
-        assert process.poll() is None, "the change was over before it could be killed"
+        assert process.poll() is None, "the change was over before it could be stopped"
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
+    if by is signal.SIGKILL:
+        os.killpg(process.pid, by)
+    else:
+        process.send_signal(by)
+    assert process.wait(timeout=60) == code

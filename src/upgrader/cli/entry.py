@@ -25,18 +25,13 @@ def run_command(command: click.Command, texts: Texts, arguments: Sequence[str]) 
     except UpgraderError as error:
         _tell(error, texts, as_json="--json" in arguments)
         return int(error.exit_code)
-    except click.Abort:
-        click.echo(texts("cli.aborted"), err=True)
-        return INTERRUPTED
+    except click.Abort as error:  # what click makes of every KeyboardInterrupt, and of a question answered with no
+        interrupted = isinstance(error.__cause__, KeyboardInterrupt)
+        click.echo(texts("cli.interrupted" if interrupted else "cli.aborted"), err=True)
+        return TERMINATED if isinstance(error.__cause__, Terminated) else INTERRUPTED
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except Terminated:
-        click.echo(texts("cli.interrupted"), err=True)
-        return TERMINATED
-    except KeyboardInterrupt:
-        click.echo(texts("cli.interrupted"), err=True)
-        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return int(ExitCode.DONE)
