@@ -614,3 +614,17 @@ def test_killed_after_the_last_line_the_exit_code_still_tells_how_it_ended(story
     again = apply(hospital).exit_code
 
     assert again is expected
+
+
+def test_a_signer_who_leaves_between_two_waves_stops_the_change_though_no_commit_came() -> None:
+    hospital = Hospital()
+    before = hospital.trust.trust
+    people = tuple(replace(person, active=person.id != builders.HEAD) for person in before.people)
+    after = replace(before, version=before.version + 1, people=people)
+    hospital.fleet.before_run = lambda run: hospital.trust.install(after, ()) if run.hosts == WAVES[0] else None
+
+    with pytest.raises(Refused, match="approvals-missing"):
+        apply(hospital)
+
+    assert hospital.fleet.asked_for("upgrade") == [WAVES[0]]
+    assert state(hospital) is State.APPLYING

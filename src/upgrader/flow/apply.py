@@ -113,7 +113,8 @@ def _check_again(running: Running) -> None:
     gate.check_window(running.site, running.plan)
     snapshot = running.site.mirror.refresh()
     last = running.journal.history().last(Event.PLAN_AUTHORIZED)
-    if last is not None and last.data["commit"] == snapshot.commit:
+    now = (snapshot.commit, running.site.trust.load().version)  # a revocation is a new trust file, not a new commit
+    if last is not None and (last.data["commit"], last.data["trust_version"]) == now:
         return
     with _passed_gate(running.site, running.plan.change, running.journal, running.actor) as examined:
         if examined.plan != running.plan:
