@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import builders
+from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Locked, Refused
 from upgrader.domain.journal import Entry, History, read_history
@@ -145,22 +146,12 @@ class Seals:
     def sign(self, content: bytes, namespace: Namespace, key: Path) -> bytes:
         return f"{key.name} {namespace} {Digest.of(content)}".encode()
 
-    def verify(
-        self,
-        content: bytes,
-        signature: bytes,
-        *,
-        namespace: Namespace,
-        principal: str,
-        keys: Iterable[Key],
-        at: datetime,
-        file: str,
-    ) -> str:
-        if signature != self.sign(content, namespace, Path(principal)):
-            raise Refused("signature-invalid", file=file, person=principal)
-        if not any(key.is_valid(at) for key in keys):
-            raise Refused("signature-invalid", file=file, person=principal)
-        return principal
+    def verify(self, claim: Claim, at: datetime) -> str:
+        if claim.signature != self.sign(claim.content, claim.namespace, Path(claim.principal)):
+            raise Refused("signature-invalid", file=claim.file, person=claim.principal)
+        if not any(isinstance(key, Key) and key.is_valid(at) for key in claim.keys):
+            raise Refused("key-not-valid", file=claim.file, person=claim.principal)
+        return claim.principal
 
     def public_key(self, key: Path) -> str:
         return f"ssh-ed25519 {key.name}"

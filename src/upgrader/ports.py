@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import UpgraderError
 from upgrader.domain.evidence import Statement
@@ -17,7 +18,7 @@ from upgrader.domain.probe import Probe
 from upgrader.domain.record import Namespace
 from upgrader.domain.release import Build, Release
 from upgrader.domain.request import Request
-from upgrader.domain.trust import Key, Trust
+from upgrader.domain.trust import Trust
 from upgrader.domain.verdict import Measurement
 
 Clock = Callable[[], datetime]
@@ -65,17 +66,7 @@ class Clone(Protocol):
 
 class Signatures(Protocol):
     def sign(self, content: bytes, namespace: Namespace, key: Path) -> bytes: ...
-    def verify(
-        self,
-        content: bytes,
-        signature: bytes,
-        *,
-        namespace: Namespace,
-        principal: str,
-        keys: Iterable[Key],
-        at: datetime,
-        file: str,
-    ) -> str: ...
+    def verify(self, claim: Claim, at: datetime) -> str: ...
     def public_key(self, key: Path) -> str: ...
     def fingerprint(self, public: str) -> str: ...
 

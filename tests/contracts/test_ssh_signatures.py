@@ -4,7 +4,7 @@ import base64
 import hashlib
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from upgrader.adapters import ssh_signatures
-from upgrader.adapters.ssh_signatures import fingerprint, public_key, sign, verify
+from upgrader.adapters.ssh_signatures import fingerprint, public_key, sign
+from upgrader.domain.claim import Claim
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.record import Namespace
 from upgrader.domain.trust import Key
@@ -43,6 +44,26 @@ def li_na(keys: dict[str, Path]) -> Key:
 @pytest.fixture
 def signature(keys: dict[str, Path]) -> bytes:
     return sign(RECORD, APPROVAL, keys["li.na"])
+
+
+def verify(
+    content: bytes,
+    signature: bytes | None,
+    namespace: Namespace,
+    principal: str,
+    keys: Sequence[Key | str],
+    at: datetime,
+    file: str = "-",
+) -> str:
+    claim = Claim(
+        content=content,
+        signature=signature or b"",
+        namespace=namespace,
+        principal=principal,
+        keys=tuple(keys),
+        file=file,
+    )
+    return ssh_signatures.verify(claim, at)
 
 
 def refusal(action: Callable[[], object]) -> Refused:

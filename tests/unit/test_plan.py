@@ -262,3 +262,11 @@ def test_two_builds_of_a_release_both_stand_in_the_plan() -> None:
     plan = plan_of(release=make_release(builds=(*RELEASE.builds, second)))
 
     assert plan.release.builds == (*RELEASE.builds, second)
+
+
+def test_the_digest_is_that_of_the_bytes_and_a_plan_made_from_another_has_its_own() -> None:
+    plan = plan_of()
+    digest = plan.digest
+
+    assert digest == Digest.of(plan.to_bytes()) == plan.digest
+    assert replace(plan, reason="another one").digest != digest

@@ -12,16 +12,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Self, cast
 
+from upgrader.domain.claim import Claim
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.names import PersonId
 from upgrader.domain.record import Namespace
-from upgrader.domain.trust import Key
 
 BEGIN = b"-----BEGIN SSH SIGNATURE-----\n"
 END = b"-----END SSH SIGNATURE-----\n"
@@ -67,33 +67,22 @@ def sign(content: bytes, namespace: Namespace, key: Path) -> bytes:
     return signature
 
 
-def verify(
-    content: bytes,
-    signature: bytes | None,
-    namespace: Namespace,
-    principal: str,
-    keys: Iterable[Key | str],
-    at: datetime,
-    *,
-    file: str = "-",
-) -> str:
-    """Give the fingerprint of the key with which `principal` signed exactly `content`, or raise Refused.
-
-    `keys` are that person's; a bare public key has no time limits. `file` names the signature in the refusal.
+def verify(claim: Claim, at: datetime) -> str:
+    """Give the fingerprint of the key with which the claim's principal signed exactly its content, or raise Refused.
 
     1. is there one, and nothing else?   2. is every field as it should be?   3. is the key one of theirs, valid `at`?
     4. ssh-keygen
     """
-    if not signature:
-        raise Refused("signature-missing", file=file, person=principal)
-    parsed = _Signature.parse(signature, file)
-    if parsed.namespace != namespace.value:
-        raise Refused(
-            "signature-invalid", file=file, person=principal, reason=f"made for {parsed.namespace}, not {namespace}"
-        )
-    _check_key_kind(parsed, file, principal)
-    _check_key_is_theirs(parsed, keys, at, file, principal)
-    _run_verify(content, signature, namespace, PersonId(principal), parsed.public, file)
+    file, person = claim.file, claim.principal
+    if not claim.signature:
+        raise Refused("signature-missing", file=file, person=person)
+    parsed = _Signature.parse(claim.signature, file)
+    if parsed.namespace != claim.namespace.value:
+        reason = f"made for {parsed.namespace}, not {claim.namespace}"
+        raise Refused("signature-invalid", file=file, person=person, reason=reason)
+    _check_key_kind(parsed, file, person)
+    _check_key_is_theirs(parsed, claim, at)
+    _run_verify(claim, PersonId(person), parsed.public)
     return parsed.fingerprint
 
 
@@ -252,30 +241,26 @@ def _check_key_kind(signature: _Signature, file: str, person: str) -> None:
         raise Refused("key-not-touched", **fields)
 
 
-def _check_key_is_theirs(
-    signature: _Signature, keys: Iterable[Key | str], at: datetime, file: str, person: str
-) -> None:
-    theirs = [key for key in keys if public_blob(key if isinstance(key, str) else key.public) == signature.key]
-    fields = {"file": file, "person": person, "key": signature.fingerprint}
+def _check_key_is_theirs(signature: _Signature, claim: Claim, at: datetime) -> None:
+    theirs = [key for key in claim.keys if public_blob(key if isinstance(key, str) else key.public) == signature.key]
+    fields = {"file": claim.file, "person": claim.principal, "key": signature.fingerprint}
     if not theirs:
         raise Refused("key-not-known", **fields)
     if not all(isinstance(key, str) or key.is_valid(at) for key in theirs):
         raise Refused("key-not-valid", **fields, at=at)
 
 
-def _run_verify(
-    content: bytes, signature: bytes, namespace: Namespace, principal: PersonId, public: str, file: str
-) -> None:
+def _run_verify(claim: Claim, principal: PersonId, public: str) -> None:
     with tempfile.TemporaryDirectory(prefix="upgrader-verify-") as folder:
         signers, detached = Path(folder, "allowed_signers"), Path(folder, "signature")
-        signers.write_text(f'{principal} namespaces="{namespace.value}" {public}\n', "ascii")
-        detached.write_bytes(signature)
+        signers.write_text(f'{principal} namespaces="{claim.namespace.value}" {public}\n', "ascii")
+        detached.write_bytes(claim.signature)
         command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", principal]
-        command += ["-n", namespace.value, "-s", str(detached)]
+        command += ["-n", claim.namespace.value, "-s", str(detached)]
         try:
             ended = subprocess.run(
                 command,
-                input=content,
+                input=claim.content,
                 capture_output=True,
                 check=False,
                 env=VERIFY_ENVIRONMENT,
@@ -286,7 +271,7 @@ def _run_verify(
             raise PreflightFailed("ssh-keygen-not-run", reason=error) from error
     if ended.returncode != 0:
         reason = (ended.stderr or ended.stdout).decode(errors="replace").strip().splitlines()
-        raise Refused("signature-invalid", file=file, person=principal, reason=reason[0][:200] if reason else "-")
+        raise Refused("signature-invalid", file=claim.file, person=principal, reason=reason[0][:200] if reason else "-")
 
 
 def _run_and_pass_on(command: list[str], document: int) -> tuple[bytes, str, int]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from upgrader.adapters import ssh_signatures
 from upgrader.adapters.build_store import sync_folder
+from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.record import Namespace
@@ -144,11 +145,22 @@ def _check_step(trust: Trust, content: bytes, signatures: Mapping[str, bytes], b
     roots = [trust.root] if before is None else [before.root, trust.root]
     keys = [key for root in roots for key in root.keys]
     signers = {
-        ssh_signatures.verify(content, signature, Namespace.TRUST_ROOT, ROOT, keys, trust.issued, file=name)
+        ssh_signatures.verify(_root_claim(content, signature, keys, name), trust.issued)
         for name, signature in signatures.items()
     }
     for root in roots:
         _check_threshold(root, signers, trust.version)
+
+
+def _root_claim(content: bytes, signature: bytes, keys: Iterable[str], name: str) -> Claim:
+    return Claim(
+        content=content,
+        signature=signature,
+        namespace=Namespace.TRUST_ROOT,
+        principal=ROOT,
+        keys=tuple(keys),
+        file=name,
+    )
 
 
 def _check_threshold(root: Root, signers: Iterable[str], version: int) -> None:

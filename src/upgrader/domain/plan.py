@@ -7,6 +7,7 @@ plan again from the approved commit and compare.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from upgrader.domain import canonical, plain
 from upgrader.domain.digest import Digest
@@ -107,7 +108,7 @@ class Playbooks:
     tree: Digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, so that what is derived from it is computed once
 class Plan:
     format: str
     site: SiteId
@@ -136,7 +137,7 @@ class Plan:
     def to_bytes(self) -> bytes:
         return canonical.serialise(plain.to_plain(self))
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         return Digest.of(self.to_bytes())
 
@@ -145,7 +146,12 @@ class Plan:
         return f"{self.release.system} {self.release.version}"
 
     def host(self, name: str) -> PlannedHost:
-        return next(host for host in self.hosts if host.name == name)
+        """The host of that name. Raises KeyError when it is not in the plan."""
+        return self._hosts_by_name[name]
+
+    @cached_property
+    def _hosts_by_name(self) -> Mapping[str, PlannedHost]:
+        return {host.name: host for host in self.hosts}
 
 
 def read_plan(content: bytes, name: str = "plan.json") -> Plan:

@@ -8,6 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from upgrader.domain.authorization import Authorization, Fault, Signed, Standing, authorize, weigh
+from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, OutsideWindow, Refused
 from upgrader.domain.plan import Plan, make_plan, read_plan
@@ -15,7 +16,6 @@ from upgrader.domain.record import (
     NAMESPACES,
     AcceptanceRecord,
     ApprovalRecord,
-    Namespace,
     R,
     TestRecord,
     read_record,
@@ -26,7 +26,7 @@ from upgrader.flow import repository
 from upgrader.flow.identity import acting_person
 from upgrader.flow.materials import ChangeFiles, make_materials, need, read_change_files
 from upgrader.flow.site import Site
-from upgrader.flow.stage import SIGNATURE, vendor_of
+from upgrader.flow.stage import vendor_claim, vendor_of
 from upgrader.ports import Snapshot, Tree
 
 DECIDED = re.compile(r"(approve|reject|withdraw)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
@@ -136,15 +136,7 @@ def _first_difference(remade: Plan, plan: Plan) -> str:
 def _check_vendor(site: Site, trust: Trust, files: ChangeFiles) -> None:
     """The vendor's signature over the checksums, and the manifest and records that they name."""
     vendor = vendor_of(trust, files.release)
-    site.signatures.verify(
-        files.checksums,
-        files.signature,
-        namespace=Namespace.RELEASE,
-        principal=vendor.id,
-        keys=vendor.keys,
-        at=site.clock(),
-        file=SIGNATURE,
-    )
+    site.signatures.verify(vendor_claim(vendor, files.checksums, files.signature), site.clock())
     if f"{Digest.of(files.manifest)}  release.yml" not in files.checksums.decode(errors="replace").splitlines():
         raise Refused("manifest-not-signed", release=files.release.name, file="release.yml")
 
@@ -184,15 +176,15 @@ def _record(site: Site, trust: Trust, kind: type[R], path: str, content: bytes, 
         person = trust.person(record.person)
         if person is None:
             return Signed(path, record, Fault("person-not-active", {"person": record.person}))
-        site.signatures.verify(
-            content,
-            signature,
+        claim = Claim(
+            content=content,
+            signature=signature,
             namespace=NAMESPACES[kind],
             principal=person.id,
             keys=person.keys,
-            at=site.clock(),
             file=path,
         )
+        site.signatures.verify(claim, site.clock())
     except Refused as error:
         return Signed(path, None, Fault.of(error))
     return Signed(path, record)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from upgrader.domain.claim import Claim
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.names import PersonId
 from upgrader.domain.record import Namespace
@@ -35,13 +36,13 @@ def sign_as(site: Site, trust: Trust, person: PersonId, content: bytes, namespac
     member = trust.person(person)
     if member is None or not member.active:
         raise Refused("person-not-active", person=person, file=file)
-    site.signatures.verify(
-        content,
-        signature,
+    claim = Claim(
+        content=content,
+        signature=signature,
         namespace=namespace,
         principal=member.id,
         keys=member.keys,
-        at=site.clock(),
         file=file,
     )
+    site.signatures.verify(claim, site.clock())
     return signature

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from upgrader.domain.claim import Claim
 from upgrader.domain.errors import Integrity, Refused
 from upgrader.domain.record import Namespace
 from upgrader.domain.release import Release
@@ -63,13 +64,17 @@ def vendor_of(trust: Trust, release: Release) -> Vendor:
 
 def _check_vendor(site: Site, trust: Trust, drop: Drop) -> str:
     vendor = vendor_of(trust, drop.release)
-    return site.signatures.verify(
-        drop.checksums,
-        drop.signature,
+    return site.signatures.verify(vendor_claim(vendor, drop.checksums, drop.signature), site.clock())
+
+
+def vendor_claim(vendor: Vendor, checksums: bytes, signature: bytes) -> Claim:
+    """That the vendor signed the list of what it delivers."""
+    return Claim(
+        content=checksums,
+        signature=signature,
         namespace=Namespace.RELEASE,
         principal=vendor.id,
         keys=vendor.keys,
-        at=site.clock(),
         file=SIGNATURE,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Refused
 from upgrader.domain.evidence import Closure
@@ -81,15 +82,15 @@ def _check_seal(auditor: Auditor, trust: Trust, bundle: Bundle) -> None:
     if person is None:
         raise Refused("person-not-active", person=closure.closed_by, file="statement.json")
     try:
-        auditor.signatures.verify(
-            bundle.statement_bytes,
-            bundle.signature,
+        seal = Claim(
+            content=bundle.statement_bytes,
+            signature=bundle.signature,
             namespace=Namespace.EVIDENCE,
             principal=person.id,
             keys=person.keys,
-            at=closure.closed,
             file="statement.json",
         )
+        auditor.signatures.verify(seal, closure.closed)
     except Refused as error:
         raise Integrity("evidence-seal-broken", file="statement.json", found=error.code) from error
 
@@ -149,15 +150,15 @@ def _check_signature(
     if not 1 <= version <= len(chain):
         raise Integrity("evidence-record-missing", file=f"trust.{version}.json")
     person = chain[version - 1].person(record.person)
-    auditor.signatures.verify(
-        bundle.files[path],
-        bundle.files.get(f"{path}.sig", b""),
+    claim = Claim(
+        content=bundle.files[path],
+        signature=bundle.files.get(f"{path}.sig", b""),
         namespace=NAMESPACES[type(record)],
         principal=record.person,
         keys=person.keys if person else (),
-        at=entry.at,
         file=path,
     )
+    auditor.signatures.verify(claim, entry.at)
 
 
 def _counted(history: History) -> set[str]:

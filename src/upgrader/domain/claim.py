@@ -1,0 +1,21 @@
+"""A claim: that somebody signed exactly these bytes for one meaning. Verifying it is what makes it a fact."""
+
+from dataclasses import dataclass
+
+from upgrader.domain.record import Namespace
+from upgrader.domain.trust import Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """`principal`, with one of `keys`, signed `content`. A bare public key has no time limits.
+
+    `file` names the signature in a refusal.
+    """
+
+    content: bytes
+    signature: bytes
+    namespace: Namespace
+    principal: str
+    keys: tuple[Key | str, ...]
+    file: str = "-"
