@@ -41,9 +41,10 @@ class Attacker:
         assert old in text, f"{path} does not hold {old!r}"
         self.path(path).write_text(text.replace(old, new, 1), encoding="utf-8")
 
-    def push(self, *options: str) -> None:
-        """Commit everything that was done to the clone, and push it."""
-        self.git("add", "--all")
+    def push(self, *options: str, add: bool = True) -> None:
+        """Commit everything that was done to the clone (or what is in its index already), and push it."""
+        if add:
+            self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", "small corrections")
         self.git("push", "--quiet", *options, "origin", "HEAD:main")
 

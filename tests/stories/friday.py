@@ -14,6 +14,9 @@ from upgrader.lab.releases import SYSTEM
 from upgrader.language import Language, Texts
 
 RELEASE = "3.5.10"
+MANIFEST = f"releases/{SYSTEM}/{RELEASE}/release.yml"
+ARCHIVE = f"{SYSTEM}-{RELEASE}.tar.gz"
+HEAD_ROLE, INFORMATION_ROLE = "department-head", "information-department"
 KEPT = ("site.git", "clones", "state")
 LEAVING = re.compile(r"Received disconnect from|Disconnected from user")
 

@@ -165,12 +165,8 @@ def _approval_fault(
         return Fault("record-elsewhere", {"found": found}, tampered=True)
     if record.plan != digest:
         return Fault("plan-digest", {"expected": digest.short, "found": record.plan.short})
-    if (record.release, record.hosts, record.window, record.downtime) != (
-        facts.release,
-        facts.hosts,
-        facts.window,
-        facts.downtime,
-    ):
+    told = (record.revision, record.release, record.hosts, record.window, record.downtime)
+    if told != (str(plan.revision), facts.release, facts.hosts, facts.window, facts.downtime):
         return Fault("facts-differ", {"person": record.person}, tampered=True)
     person = trust.person(record.person)
     if person is None or not person.active:
