@@ -136,6 +136,8 @@ rules:
     approval_hours: 336
 """
 
+PAPER = "paper: {custodian: information-department, roles: "
+
 SETTINGS = """\
 site: renmin-hospital
 hospital: {zh: 人民医院, en: People's Hospital}
@@ -301,6 +303,16 @@ BAD = [
     ("policy.yml", "[{role: owning-department, count: 1}]", "[]", "29:17", "empty-not-allowed"),
     ("policy.yml", "role: owning-department", "role: owner", "29:25", "role-unknown"),
     ("policy.yml", "approval_hours: 336", "approval_hours: 337", "30:21", "wrong-value"),
+    (
+        "policy.yml",
+        "rules:\n",
+        "paper: {custodian: keeper, roles: [department-head]}\nrules:\n",
+        "24:20",
+        "role-unknown",
+    ),
+    ("policy.yml", "rules:\n", f"{PAPER}[vendor-test]}}\nrules:\n", "24:52", "role-of-others"),
+    ("policy.yml", "rules:\n", f"{PAPER}[information-department]}}\nrules:\n", "24:52", "duplicate-value"),
+    ("policy.yml", "rules:\n", f"{PAPER}[]}}\nrules:\n", "24:51", "empty-not-allowed"),
     (
         "policy.yml",
         "information-department, count: 1}, {role: department-head",

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 # Who refuses: the code of each refusal in these files stands in docs/trust.md.
 REFUSING = (
-    *(f"domain/{noun}.py" for noun in ("authorization", "canonical", "plan", "record", "trust")),
+    *(f"domain/{noun}.py" for noun in ("authorization", "canonical", "paper", "plan", "record", "trust")),
     *(f"flow/{verb}.py" for verb in ("apply", "authorize", "materials")),
     *(
         f"adapters/{part}.py"

@@ -6,7 +6,7 @@ Only `authorize` makes one. Whoever applies a plan must hold it in their hand.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Generic, Self
+from typing import Generic, Self, TypeVar
 
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Refused
@@ -15,13 +15,17 @@ from upgrader.domain.plan import Plan
 from upgrader.domain.record import (
     ApprovalRecord,
     Decision,
+    PaperRecord,
     PlanFacts,
-    R,
+    Record,
     Result,
     TestRecord,
+    hand_of,
     plan_facts,
 )
 from upgrader.domain.trust import TESTERS, Row, Rule, Trust, unfilled
+
+R_co = TypeVar("R_co", bound=Record, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,11 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Signed(Generic[R]):
+class Signed(Generic[R_co]):
     """A record from the approved commit. `fault` says why its signature or form does not hold; None when it does."""
 
     file: str
-    record: R | None
+    record: R_co | None
     fault: Fault | None = None
 
 
@@ -60,9 +64,15 @@ class Standing:
     tests_missing: tuple[str, ...]
 
     @property
+    def paper_alone(self) -> bool:
+        """Whether nobody has given their word with a key of their own: paper then rests on the custodian alone."""
+        return all(isinstance(signed.record, PaperRecord) for signed in self.counted)
+
+    @property
     def is_complete(self) -> bool:
         return not (
             self.missing
+            or self.paper_alone
             or self.people_missing
             or self.tests_missing
             or self.rejected_by
@@ -104,13 +114,14 @@ def weigh(
         else:
             held.append(signed)
     counted, rejected_by, superseded = _settle(held)
+    counted, by_one_hand = _two_hands(counted)
     tests_missing, test_faults = _missing_tests(plan, rule, trust, tests)
     holders = _holders(counted)
     return Standing(
         plan=digest,
         change=plan.change,
         counted=tuple(counted),
-        left_out=(*left_out, *superseded, *test_faults),
+        left_out=(*left_out, *superseded, *by_one_hand, *test_faults),
         rejected_by=tuple(rejected_by),
         missing=unfilled(rule.approvals, holders),
         people_missing=max(0, rule.people - len(holders)),
@@ -137,8 +148,10 @@ def authorize(standing: Standing, *, applier: str, commit: str, trust_version: i
             missing=missing or f"people {standing.people_missing}",
             fell=fell or "-",
         )
+    if standing.paper_alone:
+        raise Refused("paper-alone", **fields)
     people = tuple(sorted(_holders(standing.counted)))
-    if people == (applier,):
+    if {hand_of(signed.record) for signed in standing.counted if signed.record is not None} == {applier}:
         raise Refused("applier-only-approver", **fields, person=applier)
     return Authorization(
         standing.plan,
@@ -175,7 +188,26 @@ def _approval_fault(
         return Fault("role-not-held", {"person": record.person, "role": record.role})
     if record.person == plan.requester and record.decision is Decision.APPROVE:
         return Fault("requester-signed", {"person": record.person})
+    if isinstance(record, PaperRecord) and (fault := _paper_fault(record, plan, trust)):
+        return fault
     return _time_fault(record, plan, rule, now)
+
+
+def _paper_fault(record: PaperRecord, plan: Plan, trust: Trust) -> Fault | None:
+    """Why a word on paper does not count, though the custodian's signature holds."""
+    if trust.paper is None or record.role not in trust.paper.roles:
+        return Fault("paper-not-allowed", {"person": record.person, "role": record.role})
+    custodian = trust.person(record.custodian)
+    held = custodian is not None and custodian.active and trust.paper.custodian in custodian.roles
+    if not held or record.custodian_role != trust.paper.custodian:
+        return Fault("paper-not-custodian", {"person": record.custodian, "role": trust.paper.custodian})
+    if record.custodian == record.person:
+        return Fault("paper-own-word", {"person": record.person})
+    if record.custodian == plan.requester:
+        return Fault("paper-by-requester", {"person": record.custodian})
+    if record.decision is Decision.APPROVE and record.scan is None:
+        return Fault("paper-without-scan", {"person": record.person})
+    return None
 
 
 def _time_fault(record: ApprovalRecord, plan: Plan, rule: Rule, now: datetime) -> Fault | None:
@@ -198,24 +230,46 @@ def _settle(
 ) -> tuple[list[Signed[ApprovalRecord]], list[PersonId], list[tuple[str, Fault]]]:
     """Let each person's withdrawals void their own earlier records; give what counts, who rejects, what was voided."""
     records = [(signed, signed.record) for signed in held if signed.record is not None]
-    withdrawn = {
-        record.person: max(
-            r.issued for _, r in records if r.person == record.person and r.decision is Decision.WITHDRAW
-        )
-        for _, record in records
-        if record.decision is Decision.WITHDRAW
-    }
+    withdrawals = [record for _, record in records if record.decision is Decision.WITHDRAW]
     counted, rejected_by, voided = [], [], []
     for signed, record in records:
         if record.decision is Decision.WITHDRAW:
             continue
-        if record.person in withdrawn and record.issued <= withdrawn[record.person]:
+        if any(_voids(withdrawal, record) for withdrawal in withdrawals):
             voided.append((signed.file, Fault("approval-withdrawn", {"person": record.person})))
         elif record.decision is Decision.REJECT:
             rejected_by.append(record.person)
         else:
             counted.append(signed)
     return counted, rejected_by, voided
+
+
+def _voids(withdrawal: ApprovalRecord, record: ApprovalRecord) -> bool:
+    """Whether a withdrawal takes this word back: the same person's, and not said later.
+
+    The custodian's word that somebody took back their no lifts only a no on paper, and needs paper itself: otherwise
+    one pair of hands could silence whoever rejected.
+    """
+    if withdrawal.person != record.person or record.issued > withdrawal.issued:
+        return False
+    if record.decision is Decision.REJECT and isinstance(withdrawal, PaperRecord):
+        return isinstance(record, PaperRecord) and withdrawal.scan is not None
+    return True
+
+
+def _two_hands(
+    counted: Iterable[Signed[ApprovalRecord]],
+) -> tuple[list[Signed[ApprovalRecord]], list[tuple[str, Fault]]]:
+    """Leave out paper whose custodian also approved: one pair of hands would have made both."""
+    counted = list(counted)
+    own_word = {s.record.person for s in counted if s.record is not None and not isinstance(s.record, PaperRecord)}
+    kept, fell = [], []
+    for signed in counted:
+        if isinstance(signed.record, PaperRecord) and signed.record.custodian in own_word:
+            fell.append((signed.file, Fault("paper-custodian-approved", {"person": signed.record.custodian})))
+        else:
+            kept.append(signed)
+    return kept, fell
 
 
 def _holders(counted: Iterable[Signed[ApprovalRecord]]) -> dict[PersonId, frozenset[RoleId]]:

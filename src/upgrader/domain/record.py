@@ -12,7 +12,7 @@ from typing import TypeVar
 from upgrader.domain import canonical, plain
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Refused
-from upgrader.domain.names import ChangeId, PersonId, RoleId, SiteId, SystemId, Version
+from upgrader.domain.names import ChangeId, FileName, PersonId, RoleId, SiteId, SystemId, Version
 from upgrader.domain.plan import Plan
 
 LARGEST_RECORD = 64 * 1024
@@ -24,6 +24,7 @@ class Namespace(StrEnum):
     RELEASE = "release@upgrader.v1"
     TEST_RECORD = "test-record@upgrader.v1"
     APPROVAL = "approval@upgrader.v1"
+    PAPER = "paper@upgrader.v1"
     ACCEPTANCE = "acceptance@upgrader.v1"
     TRUST_ROOT = "trust-root@upgrader.v1"
     EVIDENCE = "evidence@upgrader.v1"
@@ -33,6 +34,14 @@ class Decision(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     WITHDRAW = "withdraw"
+
+
+class ScanType(StrEnum):
+    """What a scan of a signed form may be; the value is the end of its file name."""
+
+    PDF = "pdf"
+    PNG = "png"
+    JPEG = "jpg"
 
 
 class Result(StrEnum):
@@ -72,6 +81,21 @@ class ApprovalRecord:
     downtime: str
 
     FORMAT = "upgrader.approval/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperRecord(ApprovalRecord):
+    """One person's decision on one plan, given on paper and attested by the custodian, who signs this record.
+
+    `scan` is the SHA-256 of the scan of the signed form, which lies beside the record; a yes always has one.
+    """
+
+    custodian: PersonId
+    custodian_role: RoleId
+    scan: Digest | None
+    scan_type: ScanType | None
+
+    FORMAT = "upgrader.paper/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +142,17 @@ class AcceptanceRecord:
 
 
 Record = ApprovalRecord | TestRecord | AcceptanceRecord
-R = TypeVar("R", ApprovalRecord, TestRecord, AcceptanceRecord)
+R = TypeVar("R", ApprovalRecord, PaperRecord, TestRecord, AcceptanceRecord)
 
 NAMESPACES = {
     ApprovalRecord: Namespace.APPROVAL,
+    PaperRecord: Namespace.PAPER,
     TestRecord: Namespace.TEST_RECORD,
     AcceptanceRecord: Namespace.ACCEPTANCE,
 }
+
+
+OTHER_KINDS: dict[str, type[Record]] = {"accept": AcceptanceRecord, "paper": PaperRecord}
 
 
 def write_record(record: Record) -> bytes:
@@ -152,7 +180,7 @@ def kind_of_file(name: str) -> type[Record] | None:
         return ApprovalRecord
     if first in set(TestStage):
         return TestRecord
-    return AcceptanceRecord if first == "accept" else None
+    return OTHER_KINDS.get(first)
 
 
 def read_any_record(content: bytes, name: str) -> Record:
@@ -160,6 +188,8 @@ def read_any_record(content: bytes, name: str) -> Record:
     match kind_of_file(name):
         case type() as kind if kind is ApprovalRecord:
             return read_record(ApprovalRecord, content, name)
+        case type() as kind if kind is PaperRecord:
+            return read_record(PaperRecord, content, name)
         case type() as kind if kind is TestRecord:
             return read_record(TestRecord, content, name)
         case type() as kind if kind is AcceptanceRecord:
@@ -190,11 +220,26 @@ def plan_facts(plan: Plan) -> PlanFacts:
 
 def record_name(record: Record) -> str:
     """The file name under which a record is kept: who, as what, and which of their records."""
+    first: str
     match record:
+        case PaperRecord():
+            first = "paper"
         case ApprovalRecord():
-            first: str = record.decision
+            first = record.decision
         case TestRecord():
             first = record.stage
         case AcceptanceRecord():
             first = "accept"
     return f"{first}_{record.person}_{record.role}_{record.nonce[:8]}.json"
+
+
+def scan_name(record: PaperRecord) -> FileName | None:
+    """The file name of a record's scan: that of the record, with the end of its own kind. None when it has none."""
+    if record.scan is None or record.scan_type is None:
+        return None
+    return FileName(f"{record_name(record).removesuffix('.json')}.{record.scan_type}")
+
+
+def hand_of(record: Record) -> PersonId:
+    """Whose key is under a record: the custodian's for a word given on paper, else the person's own."""
+    return record.custodian if isinstance(record, PaperRecord) else record.person

@@ -81,6 +81,14 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class PaperRule:
+    """Who may attest what others signed on paper, and the roles for which paper is enough."""
+
+    custodian: RoleId
+    roles: tuple[RoleId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
     """The repository that is governed: where the gate fetches from, and the one protected branch."""
 
@@ -110,6 +118,7 @@ class Trust:
     people: tuple[Person, ...]
     vendors: tuple[Vendor, ...]
     rules: Mapping[str, Rule]
+    paper: PaperRule | None = None  # None: nobody signs on paper here
 
     def to_bytes(self) -> bytes:
         return canonical.serialise(plain.to_plain(self))
@@ -153,6 +162,7 @@ def weaknesses(trust: Trust) -> list[str]:
     faults += _shared_keys(trust)
     faults += [f for person in trust.people for f in _weak_person(person, trust)]
     faults += [f for kind, rule in trust.rules.items() for f in _weak_rule(kind, rule, trust)]
+    faults += _weak_paper(trust)
     return faults
 
 
@@ -185,9 +195,8 @@ def _weak_rule(kind: str, rule: Rule, trust: Trust) -> Iterable[str]:
             yield f"rules.{kind}.{part}: a count below 1"
         if unknown := [row.role for row in rows if row.role not in trust.roles]:
             yield f"rules.{kind}.{part}: unknown role {unknown[0]}"
-        active = [person for person in trust.people if person.active and person.keys]
-        if not _can_fill(rows, active):
-            yield f"rules.{kind}.{part}: not enough active people with keys to fill every row"
+        if unfilled(rows, able_to_sign(trust, on_paper=part == "approvals")):
+            yield f"rules.{kind}.{part}: not enough active people who can sign to fill every row"
     if not any(trust.roles.get(row.role) is Organisation.HOSPITAL for row in rule.approvals):
         yield f"rules.{kind}.approvals: no hospital role; nothing may change without the hospital's signature"
     if rule.people < sum(row.count for row in rule.approvals):
@@ -196,9 +205,30 @@ def _weak_rule(kind: str, rule: Rule, trust: Trust) -> Iterable[str]:
         yield f"rules.{kind}.approval_hours: must be at least 1"
 
 
-def _can_fill(rows: Iterable[Row], people: Iterable[Person]) -> bool:
-    holders = {person.id: frozenset(person.roles) for person in people}
-    return not unfilled(rows, holders)
+def _weak_paper(trust: Trust) -> Iterable[str]:
+    """Paper must be attested by the hospital, and never alone carry a change."""
+    if trust.paper is None:
+        return
+    custodian, roles = trust.paper.custodian, trust.paper.roles
+    if not roles:
+        yield "paper.roles: empty; without a role for which paper is enough, leave out the whole of paper"
+    if unknown := [role for role in (custodian, *roles) if trust.roles.get(role) is not Organisation.HOSPITAL]:
+        yield f"paper: {unknown[0]} is not a role of the hospital"
+    if custodian in roles:
+        yield f"paper.roles: {custodian} attests paper and can't sign on paper"
+    if not any(person.active and person.keys and custodian in person.roles for person in trust.people):
+        yield f"paper.custodian: nobody active with a key holds the role {custodian}"
+    for kind, rule in trust.rules.items():
+        wanted = {row.role for row in rule.approvals}
+        if not any(person.active and person.keys and wanted & set(person.roles) for person in trust.people):
+            yield f"rules.{kind}.approvals: nobody has a key for any row; paper alone never approves a change"
+
+
+def able_to_sign(trust: Trust, *, on_paper: bool) -> dict[PersonId, frozenset[RoleId]]:
+    """The roles in which each active person can sign: all of theirs with a key, without one those on paper."""
+    paper = frozenset(trust.paper.roles) if on_paper and trust.paper else frozenset[RoleId]()
+    able = {p.id: frozenset(p.roles) if p.keys else frozenset(p.roles) & paper for p in trust.people if p.active}
+    return {person: roles for person, roles in able.items() if roles}
 
 
 def unfilled(rows: Iterable[Row], holders: Mapping[PersonId, frozenset[RoleId]]) -> tuple[Row, ...]:

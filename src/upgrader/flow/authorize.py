@@ -11,13 +11,16 @@ from upgrader.domain.authorization import Authorization, Fault, Signed, Standing
 from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, OutsideWindow, Refused
+from upgrader.domain.paper import check_scan
 from upgrader.domain.plan import Plan, make_plan, read_plan
 from upgrader.domain.record import (
     NAMESPACES,
     AcceptanceRecord,
     ApprovalRecord,
+    PaperRecord,
     R,
     TestRecord,
+    hand_of,
     read_record,
     record_name,
 )
@@ -31,6 +34,9 @@ from upgrader.ports import Snapshot, Tree
 
 DECIDED = re.compile(r"(approve|reject|withdraw)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
 ACCEPTED = re.compile(r"accept_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
+ON_PAPER = re.compile(r"paper_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
+SCANNED = re.compile(r"(paper_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8})\.(pdf|png|jpg)")
+RECORDS = (DECIDED, ON_PAPER, ACCEPTED)
 TESTED = re.compile(r"(vendor-test|site-test)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
 
 
@@ -150,13 +156,22 @@ def change_records(
     known = {f"{folder}/request.yml", f"{folder}/plan.json"}
     records = {path: content for path, content in files.items() if path not in known}
     for path in records:
-        name = path.removeprefix(f"{folder}/").removesuffix(".sig")
-        if not (DECIDED.fullmatch(name) or ACCEPTED.fullmatch(name)) or path.removesuffix(".sig") not in records:
+        name = _record_of(path.removeprefix(f"{folder}/"))
+        if not any(form.fullmatch(name) for form in RECORDS) or f"{folder}/{name}" not in records:
             raise Refused("file-not-known", change=change, file=path)
     return (
-        list(_records(site, trust, ApprovalRecord, records, DECIDED)),
+        [
+            *_records(site, trust, ApprovalRecord, records, DECIDED),
+            *_records(site, trust, PaperRecord, records, ON_PAPER),
+        ],
         list(_records(site, trust, AcceptanceRecord, records, ACCEPTED)),
     )
+
+
+def _record_of(name: str) -> str:
+    """The record to which a file belongs: its signature, the scan beside it, or the record itself."""
+    scan = SCANNED.fullmatch(name)
+    return f"{scan[1]}.json" if scan else name.removesuffix(".sig")
 
 
 def _records(
@@ -164,27 +179,30 @@ def _records(
 ) -> Iterable[Signed[R]]:
     for path in sorted(files):
         if pattern.fullmatch(path.rsplit("/", 1)[-1]):
-            yield _record(site, trust, kind, path, files[path], files.get(f"{path}.sig", b""))
+            yield _record(site, trust, kind, path, files)
 
 
-def _record(site: Site, trust: Trust, kind: type[R], path: str, content: bytes, signature: bytes) -> Signed[R]:
-    """Read one record and verify its signature; what is wrong with it becomes its fault."""
+def _record(site: Site, trust: Trust, kind: type[R], path: str, files: Mapping[str, bytes]) -> Signed[R]:
+    """Read one record, verify its signature and its scan; what is wrong with it becomes its fault."""
+    content = files[path]
     try:
         record = read_record(kind, content, path)
         if record_name(record) != path.rsplit("/", 1)[-1]:
             raise Refused("record-misnamed", file=path, expected=record_name(record))
-        person = trust.person(record.person)
+        person = trust.person(hand_of(record))
         if person is None:
-            return Signed(path, record, Fault("person-not-active", {"person": record.person}))
+            return Signed(path, record, Fault("person-not-active", {"person": hand_of(record)}))
         claim = Claim(
             content=content,
-            signature=signature,
+            signature=files.get(f"{path}.sig", b""),
             namespace=NAMESPACES[kind],
             principal=person.id,
             keys=person.keys,
             file=path,
         )
         site.signatures.verify(claim, site.clock())
+        if isinstance(record, PaperRecord):
+            check_scan(record, path, files)
     except Refused as error:
         return Signed(path, None, Fault.of(error))
     return Signed(path, record)

@@ -19,6 +19,7 @@ from upgrader.domain.record import (
     Record,
     TestRecord,
     TestStage,
+    hand_of,
     kind_of_file,
     read_any_record,
 )
@@ -131,7 +132,7 @@ def _signer(site: Site, trust: Trust, record: Record, path: str) -> Signer:
             deed = DEEDS[record.stage]
         case AcceptanceRecord():
             deed = Deed.ACCEPTED
-    person = trust.person(record.person)
+    person = trust.person(hand_of(record))
     key = person.keys[0].public if person and person.keys else ""
     return Signer(
         person=record.person,

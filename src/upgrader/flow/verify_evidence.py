@@ -10,13 +10,16 @@ from upgrader.domain.errors import Integrity, Refused
 from upgrader.domain.evidence import Closure
 from upgrader.domain.journal import History, read_history
 from upgrader.domain.lifecycle import Event
+from upgrader.domain.paper import check_scan
 from upgrader.domain.plan import Plan, read_plan
 from upgrader.domain.record import (
     NAMESPACES,
     AcceptanceRecord,
     ApprovalRecord,
     Namespace,
+    PaperRecord,
     Record,
+    hand_of,
     kind_of_file,
     read_any_record,
 )
@@ -125,6 +128,8 @@ def _check_records(
         record, name = read_any_record(content, path), path.rsplit("/", 1)[-1]
         try:
             _check_signature(auditor, chain, bundle, history, path, record)
+            if isinstance(record, PaperRecord):
+                check_scan(record, path, bundle.files)
         except Refused:
             if isinstance(record, ApprovalRecord) and name not in counted:
                 continue
@@ -149,12 +154,12 @@ def _check_signature(
     version = entry.data.get("trust_version", len(chain))
     if not 1 <= version <= len(chain):
         raise Integrity("evidence-record-missing", file=f"trust.{version}.json")
-    person = chain[version - 1].person(record.person)
+    person = chain[version - 1].person(hand_of(record))
     claim = Claim(
         content=bundle.files[path],
         signature=bundle.files.get(f"{path}.sig", b""),
         namespace=NAMESPACES[type(record)],
-        principal=record.person,
+        principal=hand_of(record),
         keys=person.keys if person else (),
         file=path,
     )

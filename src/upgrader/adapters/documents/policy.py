@@ -33,13 +33,14 @@ from upgrader.adapters.documents.models import (
 from upgrader.adapters.documents.reading import Document, invalid, read_document
 from upgrader.domain import plain
 from upgrader.domain.errors import Problem
-from upgrader.domain.names import RoleId
+from upgrader.domain.names import PersonId, RoleId
 from upgrader.domain.record import TestStage
 from upgrader.domain.request import Kind
 from upgrader.domain.trust import (
     FORMAT,
     Key,
     Organisation,
+    PaperRule,
     Person,
     Repository,
     Root,
@@ -155,6 +156,20 @@ class _Rule(Model):
         )
 
 
+class _Paper(Model):
+    """Who attests what others signed on paper, and the roles for which paper is enough."""
+
+    custodian: RoleText
+    roles: Annotated[tuple[RoleText, ...], at_least_one(), no_two_alike()]
+
+    def findings(self) -> Iterator[Finding]:
+        if self.custodian in self.roles:
+            yield Finding(("roles", self.roles.index(self.custodian)), "duplicate-value", {"found": self.custodian})
+
+    def to_domain(self) -> PaperRule:
+        return PaperRule(self.custodian, self.roles)
+
+
 class _Policy(Model):
     site: SiteText
     repository: _Repository
@@ -164,6 +179,7 @@ class _Policy(Model):
     people: Annotated[tuple[_Person, ...], at_least_one()]
     vendors: Annotated[tuple[_Vendor, ...], at_least_one()]
     rules: Annotated[dict[Annotated[Kind, reads(one_of(Kind))], _Rule], at_least_one()]
+    paper: _Paper | None = None
 
     def findings(self) -> Iterator[Finding]:
         yield from repeated(("people", n, "id", person.id) for n, person in enumerate(self.people))
@@ -172,6 +188,7 @@ class _Policy(Model):
         for n, person in enumerate(self.people):
             for m, role in enumerate(person.roles):
                 yield from self._role_fault(("people", n, "roles", m), role, person.organisation)
+        yield from self._paper_faults()
         for kind, rule in self.rules.items():
             yield from self._rule_faults(kind, rule)
 
@@ -190,16 +207,31 @@ class _Policy(Model):
             fields = {"found": role, "expected": self.roles[role].value, "organisation": organisation.value}
             yield Finding(at, "role-of-others", fields)
 
+    def _paper_faults(self) -> Iterator[Finding]:
+        """Paper is the hospital's: its custodian, and whoever signs on it."""
+        if self.paper is None:
+            return
+        places: tuple[tuple[tuple[Step, ...], RoleId], ...] = (
+            (("paper", "custodian"), self.paper.custodian),
+            *((("paper", "roles", n), role) for n, role in enumerate(self.paper.roles)),
+        )
+        for at, role in places:
+            yield from self._role_fault(at, role, Organisation.HOSPITAL)
+
+    def _able_to_sign(self, part: str) -> dict[PersonId, frozenset[RoleId]]:
+        """The roles in which each active person can sign: without a key, those for which paper is enough."""
+        paper = frozenset(self.paper.roles) if self.paper and part == "approvals" else frozenset[RoleId]()
+        return {p.id: frozenset(p.roles) if p.keys else frozenset(p.roles) & paper for p in self.people if p.active}
+
     def _rule_faults(self, kind: Kind, rule: "_Rule") -> Iterator[Finding]:
         at = ("rules", kind.value)
-        holders = {p.id: frozenset(p.roles) for p in self.people if p.active and p.keys}
         unknown = False
         for part, rows in (("approvals", rule.approvals), ("acceptance", rule.acceptance)):
             for n, row in enumerate(rows):
                 for fault in self._role_fault((*at, part, n, "role"), row.role, None):
                     unknown = True
                     yield fault
-            if not unknown and (empty := unfilled((Row(r.role, r.count) for r in rows), holders)):
+            if not unknown and (empty := unfilled((Row(r.role, r.count) for r in rows), self._able_to_sign(part))):
                 missing = ", ".join(f"{row.role} {row.count}" for row in empty)
                 yield Finding((*at, part), "rows-unfilled", {"found": missing})
         if not unknown and Organisation.HOSPITAL not in {self.roles[r.role] for r in rule.approvals}:
@@ -242,6 +274,7 @@ class _Policy(Model):
                 for vendor in self.vendors
             ),
             rules={kind.value: rule.to_domain() for kind, rule in self.rules.items()},
+            paper=self.paper.to_domain() if self.paper else None,
         )
 
 

@@ -109,4 +109,9 @@ rules:
     acceptance:
       - {{role: owning-department, count: 1}}
     approval_hours: 336         # an approval lives so long at most / 审批签名的最长有效期（小时）
+
+# The roles that may sign the printed form instead of using a key, and the role that keeps and attests the scans.
+# Whoever attests a paper can not approve the same plan. People who sign on paper only have no keys above.
+# 可在打印的申请单上手写签字的角色，以及保管并登记扫描件的角色；登记人不得审批同一计划；仅纸质签字的人员不填 keys。
+# paper: {{custodian: form-custodian, roles: [department-head]}}
 """
