@@ -276,7 +276,19 @@ BAD = [
         "10:108",
         "one-build-only",
     ),
+    ("release.yml", ".tar.gz", ".deb", "10:17", "build-kind-not-for-strategy"),
+    ("release.yml", "strategy: archive", "strategy: windows", "10:17", "build-kind-not-for-strategy"),
+    ("release.yml", "vendor: lanxin-health", "vendor: lanxin-health\npackager: Li Na", "4:11", "wrong-form"),
     # a policy
+    ("policy.yml", "id: lanxin-health, ", "id: lanxin-health, packagers: [nobody], ", "23:3", "policy-weak"),
+    ("policy.yml", "id: lanxin-health, ", "id: lanxin-health, packagers: [zhang.wei], ", "23:3", "policy-weak"),
+    (
+        "policy.yml",
+        "id: lanxin-health, ",
+        "id: lanxin-health, servers: [{address: s, host_key: 'MD5:aa'}], ",
+        "23:58",
+        "wrong-form",
+    ),
     ("policy.yml", "hospital, department-head: hospital", "hospital, department-head: clinic", "5:60", "wrong-value"),
     (
         "policy.yml",
@@ -500,6 +512,9 @@ def is_shown_once(moment: datetime, zone: str) -> bool:
     return wall.utcoffset() == wall.replace(fold=1 - wall.fold).utcoffset()
 
 
+seen_texts = st.text(seen_characters, min_size=1, max_size=200).filter(lambda text: bool(text.strip()))
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     duration = draw(st.integers(1, 14 * 86_400))
@@ -508,7 +523,7 @@ def requests(draw: st.DrawFn) -> Request:
         kind=draw(st.sampled_from(Kind)),
         system=SystemId(draw(st.from_regex(SystemId.pattern, fullmatch=True))),
         version=Version(draw(st.from_regex(Version.pattern, fullmatch=True))),
-        reason=draw(st.text(seen_characters, min_size=1, max_size=200).filter(lambda text: bool(text.strip()))),
+        reason=draw(seen_texts),
         requester=PersonId(draw(st.from_regex(PersonId.pattern, fullmatch=True))),
         hosts=draw(st.from_regex(r"[A-Za-z0-9_.!,*&:][A-Za-z0-9_.!,*&:-]{0,60}", fullmatch=True)),
         window=draw(windows().filter(lambda w: is_shown_once(w.opens, w.zone) and is_shown_once(w.closes, w.zone))),
@@ -518,6 +533,7 @@ def requests(draw: st.DrawFn) -> Request:
             timedelta(seconds=draw(st.integers(1, min(duration, 86_400)))),
             draw(st.sampled_from(WhenUnstable)),
         ),
+        downgrade=draw(st.none() | seen_texts),
     )
 
 

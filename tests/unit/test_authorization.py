@@ -103,6 +103,14 @@ def test_more_than_enough_is_enough() -> None:
     assert decide([*ENOUGH, says(BOTH, DEPARTMENT)]).people == (BOTH, INFORMATICIAN, HEAD)
 
 
+def test_whoever_vouches_for_the_build_in_the_vendors_place_does_not_approve_it() -> None:
+    plan = builders.plan_of(release=builders.make_release(packager=HEAD))
+    standing = weigh(plan, TRUST, list(enough_approvals(plan)), TESTS, NOW)
+
+    assert [fault.code for _, fault in standing.left_out] == ["packager-signed"]
+    assert not standing.is_complete
+
+
 # -------------------------------------------------------------------------------------- each is one yes that is no yes
 
 NO_YES: dict[str, tuple[Approval, str]] = {

@@ -92,7 +92,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "fact": [event.replace(" ", "-") for event in Event],
     "kind": Kind,
     "next.after": State,
-    "note": ["no-login-probe", "hosts-silent", "hosts-done"],
+    "note": ["no-login-probe", "hosts-silent", "hosts-done", "downgrade", "repackaged"],
     "outcome": HostOutcome,
     "result": Result,
     "state": State,

@@ -16,7 +16,7 @@ from upgrader.domain.digest import Digest
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.names import ChangeId, FileName, HostName, PersonId, SiteId, Version
 from upgrader.domain.plan import UNKNOWN, Materials, Plan, Versions, make_plan, read_plan, split_into_waves
-from upgrader.domain.release import Build, Thresholds
+from upgrader.domain.release import Build, Strategy, Thresholds
 from upgrader.domain.request import ChangeWindow, Kind, Soak, WaveSizes, WhenUnstable
 
 OTHER = Digest.of(b"other")
@@ -77,6 +77,7 @@ EACH_INPUT: dict[str, dict[str, Any]] = {
     "soak's interval": in_request(soak=replace(REQUEST.soak, interval=timedelta(minutes=31))),
     "when unstable": in_request(soak=Soak(REQUEST.soak.duration, REQUEST.soak.interval, WhenUnstable.ROLL_BACK)),
     "version": in_release(version=Version("3.5.11")),
+    "packager": in_release(packager=PersonId("liu.yang")),
     "vendor": in_release(vendor=PersonId("other-software")),
     "follows": in_release(follows=("3.1.*",)),
     "build's name": in_release(builds=(replace(RELEASE.builds[0], file=FileName("other.tar.gz")),)),
@@ -115,7 +116,8 @@ def test_no_two_inputs_give_the_same_digest() -> None:
 def test_every_part_of_the_materials_is_among_the_inputs_that_were_changed() -> None:
     changed = {name for changes in EACH_INPUT.values() for name in changes}
 
-    assert changed == {field.name for field in fields(Materials)}
+    asked_only = {"left"}  # says whether a declared way back is open, and changes nothing else: see below
+    assert changed == {field.name for field in fields(Materials)} - asked_only
 
 
 @pytest.mark.parametrize(
@@ -143,8 +145,6 @@ def test_a_plan_over_nothing_is_refused(changes: dict[str, Any], code: str) -> N
         ("", True),
         (UNKNOWN, True),
         ("3.0.4", False),
-        ("3.10.1", False),
-        ("4.0.0", False),
         ("2.3.1.9", False),
     ],
 )
@@ -160,6 +160,66 @@ def test_a_release_follows_only_what_it_says_it_may_follow(installed: str, may: 
     assert refusal.value.fields["found"] == f"host-02 {installed}"
 
 
+BACK = "4.1 loses reports"
+NEWER = make_release(version=Version("4.1.0"), follows=("3.5.*",))
+
+
+def way_back(*installed: str, downgrade: str | None = BACK, **left: Any) -> dict[str, Any]:
+    """From the versions installed to the plan's release; of 4.1.0 stands what `left` changes in its release."""
+    return {
+        "hosts": [make_host(number, version) for number, version in enumerate(installed, 1)],
+        "request": make_request(downgrade=downgrade),
+        "left": {"4.1.0": replace(NEWER, **left)},
+    }
+
+
+def test_a_declared_way_back_is_seen_by_the_signers_and_bound_by_the_plan() -> None:
+    plan = plan_of(**way_back("4.1.0", "3.5.9"))
+
+    (note,) = plan.notes
+    assert (note.code, note.fields) == (
+        "downgrade",
+        {"count": "1", "found": "4.1.0", "version": builders.NEW, "reason": BACK},
+    )
+    assert plan.release.follows == (*RELEASE.follows, "4.1.0")
+    assert plan.digest != plan_of(**way_back("4.1.0", "3.5.9", downgrade="another reason")).digest
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        (way_back("4.1.0", downgrade=None), "older-than-installed"),
+        (way_back("3.10.1", downgrade=None), "older-than-installed"),
+        ({"hosts": [make_host(1, "3.6")], **in_release(follows=("3.6",))}, "older-than-installed"),
+        (way_back("3.5.9"), "downgrade-of-nothing"),
+        (way_back("4.1.0", UNKNOWN, follows=("4.0.*",)), "downgrade-not-possible"),
+        (way_back("4.2.0"), "downgrade-not-possible"),
+        (way_back("4.1.0", "4.2.0"), "downgrade-not-possible"),
+    ],
+    ids=[
+        "not declared",
+        "10 is more than 5",
+        "newer, and said to precede",
+        "nothing newer",
+        "4.1.0 never came from 3.5",
+        "nobody staged 4.2.0",
+        "nor beside another",
+    ],
+)
+def test_a_way_back_that_is_not_open_is_refused(changes: dict[str, Any], code: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        plan_of(**changes)
+
+    assert refusal.value.code == code
+
+
+def test_a_build_for_windows_can_be_staged_but_not_planned_yet() -> None:
+    with pytest.raises(Refused) as refusal:
+        plan_of(**in_release(strategy=Strategy.WINDOWS))
+
+    assert refusal.value.code == "strategy-not-there"
+
+
 def test_a_host_with_nothing_on_it_needs_a_release_that_may_come_first() -> None:
     with pytest.raises(PreflightFailed) as refusal:
         plan_of(hosts=[make_host(1, "")], release=make_release(follows=("3.1.*",)))
@@ -172,6 +232,7 @@ def test_a_host_with_nothing_on_it_needs_a_release_that_may_come_first() -> None
     [
         ({}, []),
         (in_release(probes=(builders.make_probe(login=False),)), ["no-login-probe"]),
+        (in_release(packager=PersonId("liu.yang")), ["repackaged"]),
         (in_host(installed=UNKNOWN), ["hosts-silent"]),
         (in_host(installed=builders.NEW), ["hosts-done"]),
     ],

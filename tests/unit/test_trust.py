@@ -34,6 +34,13 @@ def without_keys(*ids: PersonId) -> dict[str, Any]:
 
 
 NEW_PERSON = PersonId("wu.gang")
+
+
+def with_packager(person: PersonId) -> dict[str, Any]:
+    (vendor,) = make_trust().vendors
+    return {"vendors": (replace(vendor, packagers=(person,)),)}
+
+
 WEAK: dict[str, tuple[dict[str, Any], str]] = {
     "no root signature is needed": ({"root": Root(0, ROOT)}, "root: the threshold"),
     "a negative threshold": ({"root": Root(-1, ROOT)}, "root: the threshold"),
@@ -71,6 +78,8 @@ WEAK: dict[str, tuple[dict[str, Any], str]] = {
         with_person(make_person(NEW_PERSON, Organisation.MAINTENANCE, DEPARTMENT)),
         "may not hold the hospital role",
     ),
+    "a stranger vouches for a vendor": (with_packager(NEW_PERSON), "is not in people"),
+    "the hospital vouches for a vendor": (with_packager(builders.HEAD), "of the hospital and may not vouch"),
     "a kind that does not exist": ({"rules": {"urgent": make_rule()}}, "not a kind of change"),
     "nobody approves": (with_rule(approvals=()), "approvals: empty"),
     "nobody accepts": (with_rule(acceptance=()), "acceptance: empty"),

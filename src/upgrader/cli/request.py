@@ -44,6 +44,7 @@ def command(texts: Texts) -> click.Command:
     @click.option(
         "--when-unstable", type=unstable, default="hold", show_default=True, help=texts("cli.request.when-unstable")
     )
+    @click.option("--downgrade", metavar="REASON", help=texts("cli.request.downgrade"))
     @pass_desk
     def request(desk: Desk, /, system: SystemId, version: Version, **options: Any) -> None:
         from upgrader.flow.identity import acting_person
@@ -62,6 +63,7 @@ def command(texts: Texts) -> click.Command:
             window=ChangeWindow(opens.astimezone(UTC), closes.astimezone(UTC), site.time_zone),
             waves=WaveSizes(options["canaries"], options["wave_size"]),
             soak=Soak(options["soak"], options["soak_interval"], WhenUnstable(options["when_unstable"])),
+            downgrade=options["downgrade"],
         )
         requested = request_change(site, wanted)
         desk.say(desk.texts("said.requested", change=requested.request.change, file=requested.file))

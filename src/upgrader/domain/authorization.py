@@ -190,6 +190,8 @@ def _approval_fault(
         return Fault("requester-signed", {"person": record.person})
     if isinstance(record, PaperRecord) and (fault := _paper_fault(record, plan, trust)):
         return fault
+    if record.person == plan.release.packager and record.decision is Decision.APPROVE:
+        return Fault("packager-signed", {"person": record.person})
     return _time_fault(record, plan, rule, now)
 
 

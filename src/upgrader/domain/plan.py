@@ -5,7 +5,7 @@ plan again from the approved commit and compare.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from upgrader.domain.names import ChangeId, HostName, PersonId, SiteId, SystemId
 from upgrader.domain.probe import Probe
 from upgrader.domain.release import Build, ConfigFile, Health, Release, Service, Strategy, Thresholds
 from upgrader.domain.request import Kind, Request, WhenUnstable
+from upgrader.domain.version_order import is_older
 
 FORMAT = "upgrader.plan/1"
 LARGEST_PLAN = 64 * 1024 * 1024
@@ -96,6 +97,7 @@ class PlannedRelease:
     config: tuple[ConfigFile, ...]
     keep: int
     downtime_seconds: int
+    packager: PersonId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +185,25 @@ class Materials:
     tree: Digest
     hosts: Sequence[PlannedHost]
     versions: Versions
+    left: Mapping[str, Release] = field(default_factory=dict)  # on a declared way back: the releases that are left
 
 
 def make_plan(materials: Materials) -> Plan:
-    """Decide everything. Raises PreflightFailed when a host may not get this release, Refused when there is no host."""
+    """Decide everything.
+
+    Raises PreflightFailed when a host may not get this release, Refused when there is no host, when nothing carries out
+    the release's strategy yet, or when a host runs a newer release and nobody declared the way back.
+    """
     request, release = materials.request, materials.release
     hosts = tuple(sorted(materials.hosts, key=lambda host: host.name))
     if not hosts:
         raise Refused("plan-no-hosts", hosts=request.hosts)
     if not release.builds or not release.probes:
         raise Refused("release-empty", release=release.name)
-    _check_predecessors(hosts, release)
+    if release.strategy is Strategy.WINDOWS:
+        raise Refused("strategy-not-there", release=release.name, strategy=release.strategy)
+    newer = _check_newer(hosts, materials)
+    _check_predecessors([host for host in hosts if host not in newer], release)
     return Plan(
         format=FORMAT,
         site=materials.site,
@@ -204,7 +214,7 @@ def make_plan(materials: Materials) -> Plan:
         requester=request.requester,
         reason=request.reason,
         request=materials.request_digest,
-        release=_planned_release(materials),
+        release=_planned_release(materials, newer),
         tests=tuple(sorted(materials.tests)),
         playbooks=Playbooks("playbooks/upgrade.yml", "playbooks/rollback.yml", "playbooks/verify.yml", materials.tree),
         hosts=hosts,
@@ -220,7 +230,7 @@ def make_plan(materials: Materials) -> Plan:
         ),
         window=PlannedWindow(request.window.opens, request.window.closes, request.window.zone),
         versions=materials.versions,
-        notes=tuple(_notes(hosts, release)),
+        notes=tuple(_notes(hosts, release, newer, request)),
         runs=1,
     )
 
@@ -253,7 +263,28 @@ def _check_predecessors(hosts: Iterable[PlannedHost], release: Release) -> None:
         )
 
 
-def _planned_release(materials: Materials) -> PlannedRelease:
+def _check_newer(hosts: Sequence[PlannedHost], materials: Materials) -> Sequence[PlannedHost]:
+    """The hosts that run something newer than the release: none, or those that a declared way back leads from.
+
+    The way back from a version is open when the release of that version may follow ours and keeps the data readable
+    for it. A release that nobody staged can't say so.
+    """
+    request, release = materials.request, materials.release
+    newer = [h for h in hosts if h.installed not in ("", UNKNOWN) and is_older(release.version, h.installed)]
+    versions = sorted({host.installed for host in newer})
+    fields = {"release": release.name, "found": ", ".join(versions)}
+    if newer and request.downgrade is None:
+        raise Refused("older-than-installed", **fields, count=len(newer))
+    if request.downgrade is not None and not newer:
+        raise Refused("downgrade-of-nothing", release=release.name)
+    left = materials.left
+    if closed := [v for v in versions if v not in left or not left[v].opens_way_back_to(release.version)]:
+        raise Refused("downgrade-not-possible", release=release.name, found=", ".join(closed))
+    return newer
+
+
+def _planned_release(materials: Materials, newer: Sequence[PlannedHost]) -> PlannedRelease:
+    """As the vendor says; on a declared way back it may also follow the versions that are left."""
     release = materials.release
     return PlannedRelease(
         system=release.system,
@@ -263,17 +294,25 @@ def _planned_release(materials: Materials) -> PlannedRelease:
         manifest=materials.manifest,
         checksums=materials.checksums,
         signature=materials.signature,
-        follows=release.follows,
+        follows=(*release.follows, *sorted({host.installed for host in newer} - set(release.follows))),
         builds=release.builds,
         service=release.service,
         health=release.health,
         config=release.config,
         keep=release.keep,
         downtime_seconds=release.downtime_seconds,
+        packager=release.packager,
     )
 
 
-def _notes(hosts: Sequence[PlannedHost], release: Release) -> Iterable[Note]:
+def _notes(
+    hosts: Sequence[PlannedHost], release: Release, newer: Sequence[PlannedHost], request: Request
+) -> Iterable[Note]:
+    if newer:
+        fields = {"count": str(len(newer)), "found": ", ".join(sorted({host.installed for host in newer}))}
+        yield Note("downgrade", {**fields, "version": release.version, "reason": request.downgrade or ""})
+    if release.packager is not None:
+        yield Note("repackaged", {"person": release.packager, "vendor": release.vendor})
     if not any(probe.login for probe in release.probes):
         yield Note("no-login-probe", {"release": release.name})
     if silent := [host.name for host in hosts if host.installed == UNKNOWN]:

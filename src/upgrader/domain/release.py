@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from upgrader.domain.build_kind import BuildKind
 from upgrader.domain.digest import Digest
 from upgrader.domain.names import FileName, PersonId, SystemId, Version
 from upgrader.domain.probe import Probe
@@ -14,6 +15,14 @@ class Strategy(StrEnum):
     """How a build reaches a host. One Ansible role each."""
 
     ARCHIVE = "archive"
+    WINDOWS = "windows"  # staged and verified today; nothing carries it to a host yet
+
+
+# What each strategy can carry to a host.
+CONSUMED: Mapping[Strategy, frozenset[BuildKind]] = {
+    Strategy.ARCHIVE: frozenset({BuildKind.TAR}),
+    Strategy.WINDOWS: frozenset({BuildKind.EXE, BuildKind.MSI, BuildKind.ZIP}),
+}
 
 
 class DataPromise(StrEnum):
@@ -85,6 +94,7 @@ class Release:
     keep: int
     probes: tuple[Probe, ...]
     thresholds: Thresholds
+    packager: PersonId | None = None  # who put the drop together and vouches for it, in the vendor's place
 
     @property
     def name(self) -> str:
@@ -93,3 +103,7 @@ class Release:
     def may_follow(self, installed: str) -> bool:
         """Whether this release may be put over `installed`; an empty text is a host that has nothing yet."""
         return any(fnmatchcase(installed, pattern) for pattern in self.follows)
+
+    def opens_way_back_to(self, version: str) -> bool:
+        """Whether a host that has this release may go back to `version`: it came that way, and the data stayed good."""
+        return self.data is DataPromise.KEEP and self.may_follow(version)

@@ -52,6 +52,8 @@ class Soak:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
+    """`downgrade` says why hosts should go back to an older release than they have; None where no host may."""
+
     change: ChangeId
     kind: Kind
     system: SystemId
@@ -62,3 +64,4 @@ class Request:
     window: ChangeWindow
     waves: WaveSizes
     soak: Soak
+    downgrade: str | None = None

@@ -51,14 +51,29 @@ class Person:
     keys: tuple[Key, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A vendor's SFTP server and its SSH host key (`SHA256:…`); no other key is talked to."""
+
+    address: str
+    port: int
+    host_key: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
-    """A vendor's release keys, and the systems for which they count."""
+    """A vendor's release keys, and the systems for which they count.
+
+    `packagers` may vouch with their own keys for what this vendor ships without a signature. `servers` are where its
+    drops may be fetched from by SFTP.
+    """
 
     id: PersonId
     name: Mapping[str, str]
     systems: tuple[str, ...]
     keys: tuple[Key, ...]
+    packagers: tuple[PersonId, ...] | None = None
+    servers: tuple[Server, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +176,7 @@ def weaknesses(trust: Trust) -> list[str]:
         faults.append("people: an id stands twice")
     faults += _shared_keys(trust)
     faults += [f for person in trust.people for f in _weak_person(person, trust)]
+    faults += [f for vendor in trust.vendors for f in _weak_vendor(vendor, trust)]
     faults += [f for kind, rule in trust.rules.items() for f in _weak_rule(kind, rule, trust)]
     faults += _weak_paper(trust)
     return faults
@@ -183,6 +199,16 @@ def _weak_person(person: Person, trust: Trust) -> Iterable[str]:
             yield f"people: {person.id} holds the role {role}, which is not in roles"
         elif trust.roles[role] is not person.organisation:
             yield f"people: {person.id} ({person.organisation}) may not hold the {trust.roles[role]} role {role}"
+
+
+def _weak_vendor(vendor: Vendor, trust: Trust) -> Iterable[str]:
+    """Who vouches for what the hospital is given is not of the hospital, which decides on it."""
+    for packager in vendor.packagers or ():
+        person = trust.person(packager)
+        if person is None:
+            yield f"vendors: {packager}, who may vouch for {vendor.id}, is not in people"
+        elif person.organisation is Organisation.HOSPITAL:
+            yield f"vendors: {packager} is of the hospital and may not vouch for {vendor.id}"
 
 
 def _weak_rule(kind: str, rule: Rule, trust: Trust) -> Iterable[str]:

@@ -27,9 +27,9 @@ from upgrader.domain.record import (
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
 from upgrader.flow.identity import acting_person
-from upgrader.flow.materials import ChangeFiles, make_materials, need, read_change_files
+from upgrader.flow.materials import ChangeFiles, ReleasePapers, make_materials, need, read_change_files
 from upgrader.flow.site import Site
-from upgrader.flow.stage import vendor_claim, vendor_of
+from upgrader.flow.stage import release_claim
 from upgrader.ports import Snapshot, Tree
 
 DECIDED = re.compile(r"(approve|reject|withdraw)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
@@ -68,7 +68,8 @@ def examine(site: Site, change: str, snapshot: Snapshot | None = None) -> Iterat
         raise Refused("record-removed", change=change, file=", ".join(removed))
     plan = read_plan(need(snapshot, f"{folder}/plan.json"), f"{folder}/plan.json")
     files = read_change_files(site, snapshot, change)
-    _check_vendor(site, trust, files)
+    for papers in (files.papers, *files.left.values()):
+        _check_vendor(site, trust, papers)
     with site.export(snapshot) as tree:
         _check_remade(site, trust, files, tree, plan)
         decided, acceptances = change_records(site, trust, snapshot, change)
@@ -139,12 +140,11 @@ def _first_difference(remade: Plan, plan: Plan) -> str:
     return next((name for name in names if getattr(remade, name) != getattr(plan, name)), "-")
 
 
-def _check_vendor(site: Site, trust: Trust, files: ChangeFiles) -> None:
-    """The vendor's signature over the checksums, and the manifest and records that they name."""
-    vendor = vendor_of(trust, files.release)
-    site.signatures.verify(vendor_claim(vendor, files.checksums, files.signature), site.clock())
-    if f"{Digest.of(files.manifest)}  release.yml" not in files.checksums.decode(errors="replace").splitlines():
-        raise Refused("manifest-not-signed", release=files.release.name, file="release.yml")
+def _check_vendor(site: Site, trust: Trust, papers: ReleasePapers) -> None:
+    """The signature over the vendor's list, by the vendor or its packager, and the manifest that the list names."""
+    site.signatures.verify(release_claim(trust, papers), site.clock())
+    if f"{Digest.of(papers.manifest)}  release.yml" not in papers.checksums.decode(errors="replace").splitlines():
+        raise Refused("manifest-not-signed", release=papers.release.name, file="release.yml")
 
 
 def change_records(

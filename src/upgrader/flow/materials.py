@@ -16,17 +16,32 @@ from upgrader.flow.stage import CHECKSUMS, MANIFEST, SIGNATURE
 from upgrader.ports import InventoryHost, Snapshot, Tree
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeFiles:
-    """A change as one commit holds it, read strictly."""
+@dataclass(frozen=True, slots=True)
+class ReleasePapers:
+    """A release as a commit holds it: the manifest as read and as bytes, the vendor's list, the signature over it."""
 
-    request: Request
-    request_digest: Digest
     release: Release
     manifest: bytes
     checksums: bytes
     signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeFiles:
+    """A change as one commit holds it, read strictly.
+
+    `left` holds, for a declared way back, every other release of the system by version.
+    """
+
+    request: Request
+    request_digest: Digest
+    papers: ReleasePapers
+    left: Mapping[str, ReleasePapers]
     tests: Mapping[str, bytes]  # signed test records beside the release, and their signatures, by path
+
+    @property
+    def release(self) -> Release:
+        return self.papers.release
 
 
 def read_change_files(site: Site, snapshot: Snapshot, change: str) -> ChangeFiles:
@@ -36,22 +51,34 @@ def read_change_files(site: Site, snapshot: Snapshot, change: str) -> ChangeFile
     request = site.documents.read_request(request_bytes, request_path)
     if request.change != change:
         raise Refused("request-elsewhere", file=request_path, expected=change, found=request.change)
+    papers = _papers(site, snapshot, request.system, request.version)
     folder = repository.release_folder(request.system, request.version)
-    manifest = need(snapshot, f"{folder}/{MANIFEST}")
-    release = site.documents.read_release(manifest, f"{folder}/{MANIFEST}")
-    if (release.system, release.version) != (request.system, request.version):
-        raise Refused("release-elsewhere", file=f"{folder}/{MANIFEST}", found=release.name)
-    known = {MANIFEST, CHECKSUMS, SIGNATURE, *(build.file for build in release.documents)}
+    known = {MANIFEST, CHECKSUMS, SIGNATURE, *(build.file for build in papers.release.documents)}
     others = {b.path: b.content for b in snapshot.files(folder) if b.path.removeprefix(f"{folder}/") not in known}
     return ChangeFiles(
         request=request,
         request_digest=Digest.of(request_bytes),
-        release=release,
-        manifest=manifest,
-        checksums=need(snapshot, f"{folder}/{CHECKSUMS}"),
-        signature=need(snapshot, f"{folder}/{SIGNATURE}"),
+        papers=papers,
+        left=_others_staged(site, snapshot, request) if request.downgrade is not None else {},
         tests=others,
     )
+
+
+def _papers(site: Site, snapshot: Snapshot, system: str, version: str) -> ReleasePapers:
+    folder = repository.release_folder(system, version)
+    manifest = need(snapshot, f"{folder}/{MANIFEST}")
+    release = site.documents.read_release(manifest, f"{folder}/{MANIFEST}")
+    if (release.system, release.version) != (system, version):
+        raise Refused("release-elsewhere", file=f"{folder}/{MANIFEST}", found=release.name)
+    checksums, signature = need(snapshot, f"{folder}/{CHECKSUMS}"), need(snapshot, f"{folder}/{SIGNATURE}")
+    return ReleasePapers(release, manifest, checksums, signature)
+
+
+def _others_staged(site: Site, snapshot: Snapshot, request: Request) -> Mapping[str, ReleasePapers]:
+    """Every other release of the system that the commit holds, by version."""
+    folder = repository.release_folder(request.system, "")
+    versions = {blob.path.removeprefix(folder).split("/")[0] for blob in snapshot.files(folder.rstrip("/"))}
+    return {v: _papers(site, snapshot, request.system, v) for v in sorted(versions - {request.version})}
 
 
 def make_materials(
@@ -71,13 +98,14 @@ def make_materials(
         request=files.request,
         request_digest=files.request_digest,
         release=files.release,
-        manifest=Digest.of(files.manifest),
-        checksums=Digest.of(files.checksums),
-        signature=Digest.of(files.signature),
+        manifest=Digest.of(files.papers.manifest),
+        checksums=Digest.of(files.papers.checksums),
+        signature=Digest.of(files.papers.signature),
         tests=tuple(Digest.of(content) for path, content in files.tests.items() if path.endswith(".json")),
         tree=tree.digest,
         hosts=[_planned(host, installed.get(host.name, UNKNOWN)) for host in hosts],
         versions=site.versions,
+        left={version: papers.release for version, papers in files.left.items()},
     )
 
 

@@ -1,19 +1,32 @@
 """Stage: bring a vendor's drop into our store, or raise and leave everything as it was."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from upgrader.domain.claim import Claim
 from upgrader.domain.errors import Integrity, Refused
+from upgrader.domain.names import PersonId
 from upgrader.domain.record import Namespace
 from upgrader.domain.release import Release
-from upgrader.domain.trust import Trust, Vendor
+from upgrader.domain.trust import Key, Trust, Vendor
 from upgrader.flow import repository
 from upgrader.flow.site import Site
 from upgrader.ports import Drop, Progress
 
 MANIFEST, CHECKSUMS, SIGNATURE = "release.yml", "SHA256SUMS", "SHA256SUMS.sig"
+
+
+class Papers(Protocol):
+    """What a signature over a release is judged by."""
+
+    @property
+    def release(self) -> Release: ...
+    @property
+    def checksums(self) -> bytes: ...
+    @property
+    def signature(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,7 @@ def stage(site: Site, drop: Drop, inspect: Callable[[Path], object], progress: P
     release = drop.release
     trust = site.trust.load()
     site.trust.check_current(trust, site.clock())
-    signed_by = _check_vendor(site, trust, drop)
+    signed_by = site.signatures.verify(release_claim(trust, drop), site.clock())
     builds = {build.file for build in release.builds}
     for build, path in drop.files:
         if build.file in builds:
@@ -62,21 +75,32 @@ def vendor_of(trust: Trust, release: Release) -> Vendor:
     return vendor
 
 
-def _check_vendor(site: Site, trust: Trust, drop: Drop) -> str:
-    vendor = vendor_of(trust, drop.release)
-    return site.signatures.verify(vendor_claim(vendor, drop.checksums, drop.signature), site.clock())
+def release_claim(trust: Trust, papers: Papers) -> Claim:
+    """That the vendor signed the list of what it delivers, or the packager whom the release names in its place.
 
-
-def vendor_claim(vendor: Vendor, checksums: bytes, signature: bytes) -> Claim:
-    """That the vendor signed the list of what it delivers."""
+    Raises Refused when the vendor is not enrolled for the system, or the packager may not vouch for this vendor.
+    """
+    principal, keys = _voucher(trust, papers.release)
     return Claim(
-        content=checksums,
-        signature=signature,
+        content=papers.checksums,
+        signature=papers.signature,
         namespace=Namespace.RELEASE,
-        principal=vendor.id,
-        keys=vendor.keys,
+        principal=principal,
+        keys=tuple(keys),
         file=SIGNATURE,
     )
+
+
+def _voucher(trust: Trust, release: Release) -> tuple[PersonId, Sequence[Key]]:
+    vendor = vendor_of(trust, release)
+    if release.packager is None:
+        return vendor.id, vendor.keys
+    person = trust.person(release.packager)
+    if release.packager not in (vendor.packagers or ()):
+        raise Refused("packager-not-allowed", person=release.packager, vendor=vendor.id, release=release.name)
+    if person is None or not person.active:
+        raise Refused("person-not-active", person=release.packager, file=SIGNATURE)
+    return person.id, person.keys
 
 
 def _check_reuse(site: Site, drop: Drop) -> bool:

@@ -46,6 +46,7 @@ from upgrader.domain.trust import (
     Root,
     Row,
     Rule,
+    Server,
     Trust,
     Vendor,
     unfilled,
@@ -127,11 +128,24 @@ class _Person(Model):
     keys: tuple[AnyKey, ...] = ()
 
 
+class _Server(Model):
+    """An SFTP server of a vendor."""
+
+    address: Annotated[str, reads(matching(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}", "sftp.lanxin.example", str))]
+    port: Annotated[int, reads(whole(1, 65535))] = 22
+    host_key: Annotated[str, reads(matching(r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:… (ssh-keygen -l)", str))]
+
+    def to_domain(self) -> Server:
+        return Server(self.address, self.port, self.host_key)
+
+
 class _Vendor(Model):
     id: VendorText
     name: Bilingual
     systems: Annotated[tuple[System, ...], at_least_one(), no_two_alike()]
     keys: Annotated[tuple[AnyKey, ...], at_least_one()]
+    packagers: Annotated[tuple[PersonText, ...], at_least_one(), no_two_alike()] | None = None
+    servers: Annotated[tuple[_Server, ...], at_least_one()] | None = None
 
 
 class _Row(Model):
@@ -270,6 +284,8 @@ class _Policy(Model):
                     name=vendor.name.as_mapping(),
                     systems=vendor.systems,
                     keys=keys(vendor.keys),
+                    packagers=vendor.packagers,
+                    servers=tuple(server.to_domain() for server in vendor.servers) if vendor.servers else None,
                 )
                 for vendor in self.vendors
             ),

@@ -97,6 +97,8 @@ vendors:
     name: {{zh: 蓝信医疗, en: Lanxin Health}}
     systems: [exam-scheduling]
     keys: [{lanxin_health}]
+    # packagers: [li.na]        # may vouch for what comes unsigned / 厂商未签名时可代为封装并签名的人员
+    # servers: [{{address: sftp.lanxin.example, port: 22, host_key: "SHA256:…"}}] # SFTP
 
 # A kind of change without a rule is not allowed / 未列出规则的变更类型一律不允许
 rules:

@@ -13,6 +13,7 @@ from upgrader.adapters.documents.fields import (
     Inside,
     InsideCommand,
     Label,
+    PersonText,
     Sha256,
     System,
     VendorText,
@@ -36,8 +37,10 @@ from upgrader.adapters.documents.models import (
 )
 from upgrader.adapters.documents.reading import read_document
 from upgrader.adapters.documents.yaml_nodes import Text, describe
+from upgrader.domain.build_kind import kind_of_name
 from upgrader.domain.probe import Probe, ProbeKind
 from upgrader.domain.release import (
+    CONSUMED,
     Build,
     ConfigFile,
     DataPromise,
@@ -239,6 +242,7 @@ class _Release(Model):
     system: System
     version: VersionText
     vendor: VendorText
+    packager: PersonText | None = None
     released: Day
     summary: Bilingual
     follows: Annotated[tuple[Annotated[str, reads(_predecessor)], ...], at_least_one(), no_two_alike()]
@@ -257,6 +261,14 @@ class _Release(Model):
     def findings(self) -> Iterator[Finding]:
         if self.strategy is Strategy.ARCHIVE and len(self.builds) != 1:
             yield Finding(("builds", 1), "one-build-only", {"found": len(self.builds)})
+        for n, build in enumerate(self.builds):
+            if kind_of_name(build.file) not in CONSUMED[self.strategy]:
+                expected = " | ".join(sorted(CONSUMED[self.strategy]))
+                yield Finding(
+                    ("builds", n, "file"),
+                    "build-kind-not-for-strategy",
+                    {"found": build.file, "strategy": self.strategy.value, "expected": expected},
+                )
         files = [("builds", n, "file", b.file) for n, b in enumerate(self.builds)]
         files += [("documents", n, "file", b.file) for n, b in enumerate(self.documents)]
         yield from repeated(files)
@@ -286,4 +298,5 @@ class _Release(Model):
                 self.thresholds.failed_in_all,
                 self.thresholds.unreachable_in_wave,
             ),
+            packager=self.packager,
         )

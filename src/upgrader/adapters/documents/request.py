@@ -59,6 +59,8 @@ def write_request(request: Request) -> str:
         interval=write_duration(int(request.soak.interval.total_seconds())),
         when_unstable=request.soak.when_unstable.value,
     )
+    if request.downgrade is not None:
+        written += DOWNGRADE.format(downgrade=quoted(request.downgrade))
     read_request(written.encode(), "request.yml")
     return written
 
@@ -91,6 +93,10 @@ soak:
   duration: {duration:<14} # 30s 5m 2h 1h30m 3d
   interval: {interval}
   when_unstable: {when_unstable:<9} # hold: a person decides 由人员决定 | roll-back: take it back 自动回退
+"""
+DOWNGRADE = """
+# A declared way back to an older release, and why; the signers see it / 声明降级及原因，签署人可见
+downgrade: {downgrade}
 """
 
 
@@ -158,6 +164,7 @@ class _Request(Model):
     window: _Window
     waves: _Waves
     soak: _Soak
+    downgrade: Line | None = None
 
     def to_domain(self) -> Request:
         return Request(
@@ -175,6 +182,7 @@ class _Request(Model):
                 timedelta(seconds=self.soak.interval),
                 self.soak.when_unstable,
             ),
+            downgrade=self.downgrade,
         )
 
 
