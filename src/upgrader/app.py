@@ -1,6 +1,5 @@
 """The object graph: settings and adapters put together into a Site. No logic."""
 
-import importlib.metadata
 import os
 import platform
 import time
@@ -14,6 +13,7 @@ from upgrader import __version__
 from upgrader.domain.errors import BadInput, PreflightFailed
 from upgrader.domain.names import PersonId, SiteId
 from upgrader.domain.plan import Versions
+from upgrader.domain.report import ReportView
 from upgrader.domain.trust import Repository
 from upgrader.flow.initialise import NewSite, write_site
 from upgrader.flow.repository import EXECUTED
@@ -55,19 +55,18 @@ def open_site(choices: Choices) -> Site:
     """
     from upgrader.adapters import bundle, documents, ssh_signatures
     from upgrader.adapters.build_store import BuildStore
+    from upgrader.adapters.checkout import Checkout
     from upgrader.adapters.clock import system_clock
     from upgrader.adapters.exported_tree import folder_digest
     from upgrader.adapters.exports import Exports
-    from upgrader.adapters.git_clone import Clone
     from upgrader.adapters.inventory import AnsibleInventory
     from upgrader.adapters.locks import Locks
-    from upgrader.adapters.report import render_report
     from upgrader.adapters.trust_files import TrustFiles
     from upgrader.adapters.trusted_mirror import TrustedMirror
 
     directory = find_site(choices.folder)
     settings = documents.read_settings((directory / SETTINGS).read_bytes(), SETTINGS)
-    clone = Clone(directory)
+    clone = Checkout(directory)
     state = state_folder(choices.state or os.environ.get("UPGRADER_STATE") or clone.setting("state"), settings.site)
     trust = TrustFiles(state / "trust")
     mirror = TrustedMirror(state / "mirror.git", trust)
@@ -100,7 +99,7 @@ def open_site(choices: Choices) -> Site:
         fleet=_fleets(ssh_key),
         prober=_probers(ssh_key),
         sleep=time.sleep,
-        render_report=render_report,
+        render_report=_render_report,
         bundles=bundle,
     )
 
@@ -116,7 +115,8 @@ def open_auditor() -> Auditor:
 def initialise_site(wanted: SiteToBe) -> str:
     """Write a new site repository, commit it and push it; give the commit. Raises BadInput when something is there."""
     from upgrader.adapters.clock import system_clock
-    from upgrader.adapters.documents import Language, PolicyExample, Settings, policy_example, write_settings
+    from upgrader.adapters.documents import Language, Settings, write_settings
+    from upgrader.adapters.documents.policy_example import PolicyExample, policy_example
     from upgrader.adapters.git_clone import Clone
     from upgrader.adapters.site_template import inventory_files, template_files
 
@@ -171,7 +171,9 @@ def state_folder(chosen: str | None, site: SiteId) -> Path:
 
 def program_versions() -> Versions:
     """The versions that a plan binds, without importing what they are of."""
-    return Versions(__version__, importlib.metadata.version("ansible-core"), platform.python_version())
+    from upgrader.adapters.programs import distribution_version
+
+    return Versions(__version__, distribution_version("ansible-core"), platform.python_version())
 
 
 def _person(text: str | None) -> PersonId | None:
@@ -197,20 +199,26 @@ def _journals(folder: Path) -> Callable[[str], AbstractContextManager[Journal]]:
     return open_journal
 
 
-def _fleets(ssh_key: Path | None) -> Callable[[Tree, Path], Fleet]:
-    from upgrader.adapters.ansible import AnsibleFleet
+def _render_report(view: ReportView) -> str:
+    from upgrader.adapters.report import render_report
 
+    return render_report(view)
+
+
+def _fleets(ssh_key: Path | None) -> Callable[[Tree, Path], Fleet]:
     def fleet(tree: Tree, artifacts: Path) -> Fleet:
+        from upgrader.adapters.ansible import AnsibleFleet
+
         return AnsibleFleet(artifacts, ssh_key, tree.known_hosts)
 
     return fleet
 
 
 def _probers(ssh_key: Path | None) -> Callable[[Tree], Prober]:
-    from upgrader.adapters.clock import system_clock
-    from upgrader.adapters.probes import Prober as HostProber
-
     def prober(tree: Tree) -> Prober:
+        from upgrader.adapters.clock import system_clock
+        from upgrader.adapters.probes import Prober as HostProber
+
         return HostProber(system_clock, ssh_key, tree.known_hosts)
 
     return prober

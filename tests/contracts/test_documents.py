@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 
 from upgrader.adapters.documents import (
     Language,
-    PolicyExample,
     Settings,
-    policy_example,
     read_duration,
     read_policy,
     read_public_key,
@@ -27,6 +25,7 @@ from upgrader.adapters.documents import (
     write_request,
     write_settings,
 )
+from upgrader.adapters.documents.policy_example import PolicyExample, policy_example
 from upgrader.domain.errors import BadInput, ExitCode
 from upgrader.domain.names import ChangeId, PersonId, SiteId, SystemId, Version
 from upgrader.domain.release import DataPromise

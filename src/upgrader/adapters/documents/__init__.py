@@ -1,19 +1,32 @@
-"""What people write, read strictly and told back with line and column. YAML and pydantic have their one home here."""
+"""What people write, read strictly and told back with line and column. YAML and pydantic have their one home here.
 
-from upgrader.adapters.documents.durations import read_duration, write_duration
-from upgrader.adapters.documents.policy import read_policy
-from upgrader.adapters.documents.policy_example import PolicyExample, policy_example
-from upgrader.adapters.documents.public_keys import KeyFault, read_public_key
-from upgrader.adapters.documents.release import read_release
-from upgrader.adapters.documents.request import read_request, write_request
-from upgrader.adapters.documents.settings import Language, Settings, read_settings, write_settings
+Each name is imported when it is first asked for: a command that reads only the settings does not wait for pydantic.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from upgrader.adapters.documents.durations import read_duration, write_duration
+    from upgrader.adapters.documents.policy import read_policy
+    from upgrader.adapters.documents.public_keys import KeyFault, read_public_key
+    from upgrader.adapters.documents.release import read_release
+    from upgrader.adapters.documents.request import read_request, write_request
+    from upgrader.adapters.documents.settings import Language, Settings, read_settings, write_settings
+
+MODULES = {
+    "durations": ("read_duration", "write_duration"),
+    "policy": ("read_policy",),
+    "public_keys": ("KeyFault", "read_public_key"),
+    "release": ("read_release",),
+    "request": ("read_request", "write_request"),
+    "settings": ("Language", "Settings", "read_settings", "write_settings"),
+}
 
 __all__ = [
     "KeyFault",
     "Language",
-    "PolicyExample",
     "Settings",
-    "policy_example",
     "read_duration",
     "read_policy",
     "read_public_key",
@@ -24,3 +37,10 @@ __all__ = [
     "write_request",
     "write_settings",
 ]
+
+
+def __getattr__(name: str) -> object:
+    for module, names in MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

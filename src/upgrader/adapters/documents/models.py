@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from upgrader.adapters.documents.values import Wrong, wrong
 from upgrader.adapters.documents.yaml_nodes import FULL_WIDTH_COLON, Items, Keys, Node, Place, Text, describe
 from upgrader.domain.errors import Problem
 
@@ -50,7 +51,7 @@ class Finding:
 class Model(BaseModel):
     """A mapping in a document: every key is known, and every key without a default is there."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     def findings(self) -> Iterator[Finding]:
         """What is wrong between the keys; asked only when each value alone is fine."""
@@ -69,12 +70,6 @@ class Model(BaseModel):
         if findings := tuple(self.findings()):
             raise PydanticCustomError("findings", "wrong between the keys", {"findings": findings})
         return self
-
-
-def wrong(code: str, **fields: object) -> Exception:
-    """The error for a field reader to raise; it becomes a problem with this code at the place of the value."""
-    told = {name: str(value) for name, value in fields.items()}
-    return PydanticCustomError("ours", "see the fields", {"code": code, "fields": told})
 
 
 def reads(reader: Callable[[Any], object]) -> Any:
@@ -211,8 +206,8 @@ def _problem(file: str, place: Place, code: str, keys: tuple[str, ...], fields: 
 def _code_and_fields(detail: ErrorDetails) -> tuple[str, Mapping[str, object]]:
     found, context = detail["input"], detail.get("ctx", {})
     match detail["type"]:
-        case "ours":
-            return context["code"], context["fields"]
+        case "value_error" if isinstance(context["error"], Wrong):
+            return context["error"].code, context["error"].fields
         case "union_tag_not_found" if isinstance(found, Keys):
             return "missing-key", {"key": context["discriminator"].strip("'")}
         case "union_tag_invalid":

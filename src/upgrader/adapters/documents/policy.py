@@ -15,9 +15,6 @@ from upgrader.adapters.documents.fields import (
     SiteText,
     System,
     VendorText,
-    matching,
-    one_of,
-    whole,
 )
 from upgrader.adapters.documents.models import (
     Finding,
@@ -31,6 +28,7 @@ from upgrader.adapters.documents.models import (
     short_for,
 )
 from upgrader.adapters.documents.reading import Document, invalid, read_document
+from upgrader.adapters.documents.values import matching, one_of, whole
 from upgrader.domain import plain
 from upgrader.domain.errors import Problem
 from upgrader.domain.names import PersonId, RoleId

@@ -18,11 +18,6 @@ from upgrader.adapters.documents.fields import (
     System,
     VendorText,
     VersionText,
-    matching,
-    one_of,
-    seconds,
-    text,
-    whole,
 )
 from upgrader.adapters.documents.models import (
     Finding,
@@ -33,9 +28,9 @@ from upgrader.adapters.documents.models import (
     reads,
     repeated,
     written_as,
-    wrong,
 )
 from upgrader.adapters.documents.reading import read_document
+from upgrader.adapters.documents.values import matching, one_of, seconds, text, whole, wrong
 from upgrader.adapters.documents.yaml_nodes import Text, describe
 from upgrader.domain.build_kind import kind_of_name
 from upgrader.domain.probe import Probe, ProbeKind

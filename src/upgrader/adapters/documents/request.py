@@ -16,13 +16,10 @@ from upgrader.adapters.documents.fields import (
     System,
     VersionText,
     Zone,
-    matching,
-    one_of,
-    seconds,
-    whole,
 )
 from upgrader.adapters.documents.models import Finding, Model, reads
 from upgrader.adapters.documents.reading import read_document
+from upgrader.adapters.documents.values import matching, one_of, seconds, whole
 from upgrader.adapters.documents.writing import quoted, scalar
 from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
 

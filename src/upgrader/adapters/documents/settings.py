@@ -1,14 +1,14 @@
 """upgrader.yml: the few things that a site sets for itself. None can loosen a rule; rules live in the trust file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Any
 
-from upgrader.adapters.documents.fields import Bilingual, SiteText, Zone, matching, one_of, whole
-from upgrader.adapters.documents.models import Model, reads
-from upgrader.adapters.documents.reading import read_document
+from upgrader.adapters.documents.values import Wrong, matching, named, one_of, prose, whole, zone
 from upgrader.adapters.documents.writing import quoted, scalar
+from upgrader.adapters.documents.yaml_nodes import Keys, read_page
 from upgrader.domain.names import SiteId
 
 FORKS = 50
@@ -33,16 +33,17 @@ class Settings:
 
 
 def read_settings(content: bytes, file: str) -> Settings:
-    """Read an upgrader.yml. Raises BadInput `document-invalid` with everything that is wrong with it."""
-    model = read_document(_Settings, content, file).model
-    return Settings(
-        site=model.site,
-        hospital=model.hospital.as_mapping(),
-        time_zone=model.time_zone,
-        language=model.language,
-        change_prefix=model.change_prefix,
-        forks=model.forks,
-    )
+    """Read an upgrader.yml. Raises BadInput `document-invalid` with everything that is wrong with it.
+
+    Every command reads it, so it is read without pydantic; what is wrong with it is found out with pydantic.
+    """
+    page = read_page(content, file, template_marks_allowed=True)
+    if not page.problems:
+        with suppress(Wrong):
+            return Settings(**_read_keys(page.root, READERS, optional={"forks"}))
+    from upgrader.adapters.documents.settings_model import read_by_model
+
+    return read_by_model(content, file)
 
 
 def write_settings(settings: Settings) -> str:
@@ -73,10 +74,23 @@ forks: {forks:<19} # hosts that are worked on at once, 1…500 / 同时处理的
 """
 
 
-class _Settings(Model):
-    site: SiteText
-    hospital: Bilingual
-    time_zone: Zone
-    language: Annotated[Language, reads(one_of(Language))]
-    change_prefix: Annotated[str, reads(matching(r"[A-Z]{2,8}", "CHG", str))]
-    forks: Annotated[int, reads(whole(1, MOST_FORKS))] = FORKS
+def _both_languages(node: object) -> Mapping[str, str]:
+    line = prose(1000)
+    return _read_keys(node, {"zh": line, "en": line}, optional=frozenset())
+
+
+READERS: Mapping[str, Callable[[object], Any]] = {
+    "site": named(SiteId, "renmin-hospital"),
+    "hospital": _both_languages,
+    "time_zone": zone,
+    "language": one_of(Language),
+    "change_prefix": matching(r"[A-Z]{2,8}", "CHG", str),
+    "forks": whole(1, MOST_FORKS),
+}
+
+
+def _read_keys(node: object, readers: Mapping[str, Callable[[object], Any]], optional: Set[str]) -> dict[str, Any]:
+    """The values of a mapping. Raises Wrong for any key too many, missing, or with a value that does not fit."""
+    if not isinstance(node, Keys) or not set(readers) - optional <= set(node) <= set(readers):
+        raise Wrong("wrong-keys", {})
+    return {key: readers[key](node[key]) for key in node}
