@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from stories.attacks.evidence import FORGED, Forger, Row
+from stories.friday import is_refusal
 from stories.hosts import answers, appointment_on, journal_on, version_on
 from upgrader.lab.hospital import ENGINEER, OWNER, Hospital
 
@@ -23,7 +25,7 @@ def assert_served(hospital: Hospital) -> None:
         assert host.name in appointment_on(host)
 
 
-def test_a_good_release_goes_from_the_drop_to_closed(hospital: Hospital, tmp_path: Path) -> None:
+def test_a_good_release_goes_from_the_drop_to_closed(hospital: Hospital) -> None:
     change = hospital.change_ready(GOOD, "--wave-size", "2")
     assert versions(hospital) == {BASE}
 
@@ -42,10 +44,24 @@ def test_a_good_release_goes_from_the_drop_to_closed(hospital: Hospital, tmp_pat
     hospital.upgrader(ENGINEER, "soak", change)
     hospital.upgrader(OWNER, "accept", change, "--yes")
     renew_trust(hospital)
-    closed = hospital.upgrader(ENGINEER, "--json", "close", change, "--to", str(tmp_path)).json()
+    closed = hospital.upgrader(ENGINEER, "--json", "close", change, "--to", str(archive(hospital))).json()
     assert closed["ending"] == "completed"
     assert_evidence_holds(hospital, Path(closed["bundle"]))
     assert_is_self_contained(Path(closed["report"]))
+
+
+@pytest.mark.parametrize("row", FORGED, ids=[row.forgery.__name__ for row in FORGED])
+def test_a_bundle_is_not_believed_when(row: Row, hospital: Hospital, tmp_path: Path) -> None:
+    """After the first change of this module: its bundle, in other hands."""
+    (whole,) = archive(hospital).glob("*.evidence.tar")
+    row.forgery(Forger.of(hospital, whole, tmp_path))
+
+    answer = hospital.upgrader(
+        ENGINEER, "--json", "--lang", "en", "evidence", "verify", str(tmp_path / whole.name), check=False
+    )
+
+    assert answer.code == row.exit_code
+    assert row.names in is_refusal(answer, row.code)["message"]
 
 
 def test_a_release_in_which_nobody_can_log_in_is_taken_back_from_the_canary_alone(hospital: Hospital) -> None:
@@ -82,6 +98,13 @@ def test_a_release_that_dies_at_start_is_taken_back_by_the_host_itself(hospital:
     assert versions(hospital) == {GOOD}
 
 
+def archive(hospital: Hospital) -> Path:
+    """Where the first change of this module is put when it is closed."""
+    folder = hospital.directory / "archive"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def renew_trust(hospital: Hospital) -> None:
     """A new version of the trust file comes in between: what was signed under the old one stays proven."""
     policy = hospital.directory / "policy.yml"
@@ -89,19 +112,12 @@ def renew_trust(hospital: Hospital) -> None:
 
 
 def assert_evidence_holds(hospital: Hospital, bundle: Path) -> None:
-    """The bundle verifies; a changed byte in any of its parts does not, and another root is not believed."""
+    """The bundle verifies, and another root is not believed."""
     verified = hospital.upgrader(ENGINEER, "--json", "evidence", "verify", str(bundle)).json()
     assert len(verified["signatures"]) == 5
     root = verified["root"]
     assert hospital.upgrader(ENGINEER, "evidence", "verify", str(bundle), "--root", root).code == 0
     assert hospital.upgrader(ENGINEER, "evidence", "verify", str(bundle), "--root", "0" * 64, check=False).code == 10
-    content = bundle.read_bytes()
-    damaged = bundle.with_name("damaged.tar")
-    for position in range(100, len(content), len(content) // 12):
-        damaged.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
-        answer = hospital.upgrader(ENGINEER, "evidence", "verify", str(damaged), check=False)
-        assert answer.code in (10, 13), position
-        assert "Traceback" not in answer.err
 
 
 def assert_is_self_contained(report: Path) -> None:
