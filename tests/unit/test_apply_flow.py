@@ -20,6 +20,7 @@ from upgrader.domain.errors import ExitCode, Integrity, Locked, OutsideWindow, R
 from upgrader.domain.lifecycle import Event, State
 from upgrader.domain.playbook import HostOutcome, PlaybookRun
 from upgrader.domain.record import Decision
+from upgrader.domain.trust import Trust
 from upgrader.domain.verdict import Reading
 from upgrader.flow.apply import Applied, apply_change
 from upgrader.flow.roll_back import TakenBack, roll_back_change
@@ -424,6 +425,54 @@ def test_no_new_wave_begins_once_the_gate_would_refuse(wave: int, wrong: Prepare
 
     assert hospital.fleet.asked_for("upgrade") == list(WAVES[: wave + 1])
     assert state(hospital) is State.APPLYING
+
+
+SOON = builders.NOW + timedelta(minutes=1)
+
+
+def an_approvers_key_ends(trust: Trust) -> Trust:
+    keys = {person.id: tuple(replace(key, valid_until=SOON) for key in person.keys) for person in trust.people}
+    people = [replace(p, keys=keys[p.id]) if p.id == builders.HEAD else p for p in trust.people]
+    return replace(trust, people=tuple(people))
+
+
+def the_vendors_key_ends(trust: Trust) -> Trust:
+    ending = [replace(v, keys=tuple(replace(key, valid_until=SOON) for key in v.keys)) for v in trust.vendors]
+    return replace(trust, vendors=tuple(ending))
+
+
+def the_trust_file_expires(trust: Trust) -> Trust:
+    return replace(trust, expires=SOON)
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        (an_approvers_key_ends, "key-not-valid"),
+        (the_vendors_key_ends, "key-not-valid"),
+        (the_trust_file_expires, "trust-expired"),
+    ],
+)
+@pytest.mark.parametrize("wave", [0, 1])
+def test_time_alone_may_end_the_permission_before_the_next_wave(
+    wave: int, what: Callable[[Trust], Trust], code: str
+) -> None:
+    hospital = Hospital()
+    hospital.trust.trust = what(hospital.trust.trust)
+
+    def it_takes_two_minutes(run: PlaybookRun) -> None:
+        if run.hosts == WAVES[wave]:
+            hospital.clock.sleep(120)
+
+    hospital.fleet.before_run = it_takes_two_minutes
+
+    with pytest.raises(Refused, match=code):
+        apply(hospital)
+
+    assert hospital.fleet.asked_for("upgrade") == list(WAVES[: wave + 1])
+    assert state(hospital) is State.APPLYING
+    (refused,) = hospital.journal.history().of(Event.GATE_REFUSED)
+    assert refused.data["code"] == code
 
 
 def test_a_stop_between_two_waves_can_be_taken_back() -> None:

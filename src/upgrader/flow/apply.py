@@ -67,20 +67,25 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
             build = _verified_build(running)
             if work_left(journal.history().state) is Work.START:
                 running.write(Event.APPLY_STARTED, {"plan": examined.plan.digest.hex})
-            for wave in examined.plan.waves:
+            latest = examined
+            for wave in running.plan.waves:
+                if _is_done(running, wave):
+                    continue
+                latest = _ask_again(running, latest)
                 if because := _upgrade_wave(running, wave, build):
                     return _applied_back(take_back(running, because))
-            gate.check_tree(site, examined.tree)
-            running.write(Event.SOAK_STARTED, {"seconds": examined.plan.soak.seconds})
+            gate.check_tree(site, running.tree)
+            running.write(Event.SOAK_STARTED, {"seconds": running.plan.soak.seconds})
             return _finished(running)
 
 
+def _is_done(running: Running, wave: Wave) -> bool:
+    """Whether this wave was found stable, now or before a crash."""
+    return view(running.journal.history(), running.plan).waves[wave.number].verdict == Verdict.STABLE
+
+
 def _upgrade_wave(running: Running, wave: Wave, build: Path) -> str:
-    """Upgrade one wave and judge it. Gives the code of the broken rule; empty when all is well, or was before."""
-    before = view(running.journal.history(), running.plan)
-    if before.waves[wave.number].verdict == Verdict.STABLE:
-        return ""
-    _check_again(running)
+    """Upgrade one wave and judge it. Gives the code of the broken rule; empty when all is well."""
     running.write(Event.WAVE_STARTED, {"wave": wave.number, "name": wave.name, "hosts": list(wave.hosts)})
     run_playbook(running, running.plan.playbooks.upgrade, wave.hosts, build)
     running.write(Event.WAVE_FINISHED, {"wave": wave.number})
@@ -104,36 +109,46 @@ def _upgrade_wave(running: Running, wave: Wave, build: Path) -> str:
     return "" if judgement.verdict is Verdict.STABLE else f"wave-{judgement.verdict}"
 
 
-def _check_again(running: Running) -> None:
-    """Before every wave: the tree, the window, and that nobody took back their word since. Raises what the gate raises.
+def _ask_again(running: Running, before: Examined) -> Examined:
+    """Before every wave: the tree, the window, and that enough words still hold. Raises what the gate raises.
 
+    A new commit or trust file is examined whole. Without one, time alone may have ended a key, a person or a word.
     A stop here leaves the change `applying`: the waves that are done stay, and `apply` or `rollback` goes on.
     """
-    gate.check_tree(running.site, running.tree)
-    gate.check_window(running.site, running.plan)
-    snapshot = running.site.mirror.refresh()
-    last = running.journal.history().last(Event.PLAN_AUTHORIZED)
-    now = (snapshot.commit, running.site.trust.load().version)  # a revocation is a new trust file, not a new commit
-    if last is not None and (last.data["commit"], last.data["trust_version"]) == now:
-        return
-    with _passed_gate(running.site, running.plan.change, running.journal, running.actor) as examined:
+    site = running.site
+    gate.check_tree(site, running.tree)
+    gate.check_window(site, running.plan)
+    now = (site.mirror.refresh().commit, site.trust.load().version)
+    if now == (before.snapshot.commit, before.trust.version):
+        with _refusal_written_down(site, running.journal, running.actor):
+            again = gate.examine_again(site, before)
+            gate.give_authorization(site, again)
+        return again
+    with _passed_gate(site, running.plan.change, running.journal, running.actor) as examined:
         if examined.plan != running.plan:
             raise Refused("plan-changed-under-way", change=running.plan.change, plan=examined.plan.digest.short)
+    return examined
 
 
 @contextmanager
 def _passed_gate(site: Site, change: str, journal: Journal, actor: str) -> Iterator[Examined]:
     """Ask the gate, and write down its answer, yes or no. Raises what the gate raises."""
     with ExitStack() as stack:
-        try:
+        with _refusal_written_down(site, journal, actor):
             examined = stack.enter_context(gate.examine(site, change))
             authorization = gate.give_authorization(site, examined)
-        except UpgraderError as error:
-            data = {"code": error.code, "fields": error.fields}
-            journal.write(Event.GATE_REFUSED, data, at=site.clock(), actor=actor)
-            raise
         _write_authorization(site, journal, examined, authorization, actor)
         yield examined
+
+
+@contextmanager
+def _refusal_written_down(site: Site, journal: Journal, actor: str) -> Iterator[None]:
+    try:
+        yield
+    except UpgraderError as error:
+        data = {"code": error.code, "fields": error.fields}
+        journal.write(Event.GATE_REFUSED, data, at=site.clock(), actor=actor)
+        raise
 
 
 def _write_authorization(

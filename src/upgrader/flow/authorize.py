@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -68,14 +68,22 @@ def examine(site: Site, change: str, snapshot: Snapshot | None = None) -> Iterat
         raise Refused("record-removed", change=change, file=", ".join(removed))
     plan = read_plan(need(snapshot, f"{folder}/plan.json"), f"{folder}/plan.json")
     files = read_change_files(site, snapshot, change)
-    for papers in (files.papers, *files.left.values()):
-        _check_vendor(site, trust, papers)
+    _check_vendors(site, trust, files)
     with site.export(snapshot) as tree:
         _check_remade(site, trust, files, tree, plan)
-        decided, acceptances = change_records(site, trust, snapshot, change)
-        tests = _records(site, trust, TestRecord, files.tests, TESTED)
-        standing = weigh(plan, trust, decided, tests, site.clock())
-        yield Examined(plan, files, trust, snapshot, tree, standing, tuple(acceptances))
+        standing, acceptances = _weigh(site, trust, snapshot, files, plan)
+        yield Examined(plan, files, trust, snapshot, tree, standing, acceptances)
+
+
+def examine_again(site: Site, examined: Examined) -> Examined:
+    """The same commit under the same trust version, as of now: a key, a person or an approval may have ended since.
+
+    The bytes are those that were examined, so the tree is not written and the plan not made again.
+    """
+    site.trust.check_current(examined.trust, site.clock())
+    _check_vendors(site, examined.trust, examined.files)
+    standing, acceptances = _weigh(site, examined.trust, examined.snapshot, examined.files, examined.plan)
+    return replace(examined, standing=standing, acceptances=acceptances)
 
 
 def give_authorization(site: Site, examined: Examined) -> Authorization:
@@ -123,6 +131,20 @@ def check_tree(site: Site, tree: Tree) -> None:
     """Raises Integrity when the exported tree is no longer what was approved."""
     if site.tree_digest(tree.path) != tree.digest:
         raise Integrity("tree-changed", path=tree.path, expected=tree.digest.short)
+
+
+def _weigh(
+    site: Site, trust: Trust, snapshot: Snapshot, files: ChangeFiles, plan: Plan
+) -> tuple[Standing, tuple[Signed[AcceptanceRecord], ...]]:
+    """Who signed what, as of now."""
+    decided, acceptances = change_records(site, trust, snapshot, plan.change)
+    tests = _records(site, trust, TestRecord, files.tests, TESTED)
+    return weigh(plan, trust, decided, tests, site.clock()), tuple(acceptances)
+
+
+def _check_vendors(site: Site, trust: Trust, files: ChangeFiles) -> None:
+    for papers in (files.papers, *files.left.values()):
+        _check_vendor(site, trust, papers)
 
 
 def _check_remade(site: Site, trust: Trust, files: ChangeFiles, tree: Tree, plan: Plan) -> None:
