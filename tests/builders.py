@@ -29,7 +29,7 @@ from upgrader.domain.release import (
     Thresholds,
 )
 from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
-from upgrader.domain.trust import Key, Organisation, Person, Repository, Root, Row, Rule, Trust, Vendor
+from upgrader.domain.trust import Key, Organisation, Person, Repository, Role, Root, Row, Rule, Trust, Vendor
 
 CHANGE = ChangeId("CHG-2026-0142")
 OPENS = datetime(2026, 11, 21, 15, tzinfo=UTC)
@@ -158,6 +158,10 @@ def make_person(id: PersonId, organisation: Organisation, *roles: RoleId, active
     )
 
 
+def make_role(zh: str, en: str, organisation: Organisation) -> Role:
+    return Role(name={"zh": zh, "en": en}, organisation=organisation)
+
+
 def make_rule(**changes: object) -> Rule:
     rule = Rule(
         approvals=(Row(INFORMATION, 1), Row(DEPARTMENT, 1)),
@@ -167,6 +171,12 @@ def make_rule(**changes: object) -> Rule:
         approval_hours=14 * 24,
     )
     return replace(rule, **changes)  # type: ignore[arg-type]
+
+
+def make_emergency(**changes: object) -> Rule:
+    """Less before, the rest within three days."""
+    few = {"approvals": (Row(DEPARTMENT, 1),), "people": 1, "tests": (), "approval_hours": 24}
+    return make_rule(**{**few, "window_hours": 12, "debt_hours": 72, **changes})
 
 
 def make_trust(**changes: object) -> Trust:
@@ -180,9 +190,10 @@ def make_trust(**changes: object) -> Trust:
         expires=SIGNED + timedelta(days=300),
         root=Root(1, ("ssh-ed25519 root",)),
         roles={
-            **dict.fromkeys(roles, hospital),
-            VENDOR_TESTER: Organisation.VENDOR,
-            SITE_ENGINEER: Organisation.MAINTENANCE,
+            INFORMATION: make_role("信息科", "information department", hospital),
+            DEPARTMENT: make_role("科主任", "department head", hospital),
+            VENDOR_TESTER: make_role("公司测试部", "vendor's test department", Organisation.VENDOR),
+            SITE_ENGINEER: make_role("驻场工程师", "on-site engineer", Organisation.MAINTENANCE),
         },
         people=(
             make_person(REQUESTER, hospital, INFORMATION),

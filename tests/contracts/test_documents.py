@@ -30,7 +30,7 @@ from upgrader.domain.errors import BadInput, ExitCode
 from upgrader.domain.names import ChangeId, PersonId, SiteId, SystemId, Version
 from upgrader.domain.release import DataPromise
 from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
-from upgrader.domain.trust import Organisation, Repository, Trust, read_trust
+from upgrader.domain.trust import Organisation, Repository, Role, Trust, read_trust
 
 ISSUED = datetime(2026, 11, 22, 8, tzinfo=UTC)
 
@@ -450,7 +450,9 @@ def test_a_policy_becomes_a_trust_that_the_gate_reads_back() -> None:
     assert zhang.keys[0].public == ZHANG
     assert (zhang.keys[0].valid_from, zhang.keys[0].valid_until) == (ISSUED, trust.expires)
     assert wang.keys[0].revoked == datetime(2027, 1, 31, 12, tzinfo=UTC)
-    assert trust.roles["vendor-test"] is Organisation.VENDOR
+    assert trust.roles["vendor-test"] == Role(
+        name={"zh": "vendor-test", "en": "vendor-test"}, organisation=Organisation.VENDOR
+    )
 
 
 def test_the_example_of_a_policy_is_good_once_its_gaps_are_filled() -> None:
@@ -599,3 +601,68 @@ def test_a_damaged_document_is_refused_or_still_means_something(file: str, data:
 
     with contextlib.suppress(BadInput):  # and no other error
         read(damaged.encode(), file)
+
+
+def test_every_mistake_of_a_policy_is_told_in_one_round() -> None:
+    """Some in single values, some between them, some that need the time: nobody mends a policy twice."""
+    bad = POLICY.replace("expires: 2027-11-22", "expires: 2026-01-01")  # over before it begins
+    bad = bad.replace(ZHANG, ZHANG[:-8])  # not a whole key
+    bad = bad.replace("[department-head]", "[director]")  # nobody knows this role
+    bad = bad.replace(VENDOR, CHEN)  # two have one key
+    bad = bad.replace("approval_hours: 336", "approval_hours: 999\n    debt_hours: 72")
+
+    assert problems_of("policy.yml", bad.encode()) == [
+        ("3:10", "wrong-value"),
+        ("11:12", "key-damaged"),
+        ("15:13", "role-unknown"),
+        ("23:97", "key-held-twice"),
+        ("26:16", "rows-unfilled"),
+        ("30:21", "wrong-value"),
+        ("31:17", "emergency-only"),
+    ]
+
+
+EMERGENCY = """\
+  emergency:
+    approvals: [{role: department-head, count: 1}]
+    people: 1
+    tests: []
+    acceptance: [{role: owning-department, count: 1}]
+    approval_hours: 24
+    window_hours: 12
+    debt_hours: 72
+"""
+
+
+def test_an_emergency_has_a_short_window_and_a_debt() -> None:
+    rule = read_policy((POLICY + EMERGENCY).encode(), "policy.yml", version=1, issued=ISSUED).rules["emergency"]
+
+    assert (rule.approval_hours, rule.window_hours, rule.debt_hours) == (24, 12, 72)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "place", "code"),
+    [
+        ("    debt_hours: 72\n", "", "32:5", "emergency-needs"),
+        ("    window_hours: 12\n", "", "32:5", "emergency-needs"),
+        ("window_hours: 12", "window_hours: 25", "37:19", "wrong-value"),
+        ("approval_hours: 24", "approval_hours: 25", "36:21", "wrong-value"),
+        ("debt_hours: 72", "debt_hours: 169", "38:17", "wrong-value"),
+        ("  normal:", "  standard:", "32:5", "emergency-needs"),
+    ],
+)
+def test_an_emergency_that_would_be_the_way_round_every_rule(good: str, bad: str, place: str, code: str) -> None:
+    document = POLICY + EMERGENCY
+    assert good in document
+
+    assert (place, code) in problems_of("policy.yml", document.replace(good, bad, 1).encode())
+
+
+def test_a_role_has_names_for_people() -> None:
+    named = POLICY.replace(
+        "department-head: hospital", "department-head: {organisation: hospital, name: {zh: 科主任, en: Head}}"
+    )
+
+    role = read_policy(named.encode(), "policy.yml", version=1, issued=ISSUED).roles["department-head"]
+
+    assert role == Role(name={"zh": "科主任", "en": "Head"}, organisation=Organisation.HOSPITAL)

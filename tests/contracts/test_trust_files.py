@@ -15,7 +15,7 @@ from upgrader.adapters.trust_files import TrustFiles, check_current, root_finger
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.names import PersonId, RoleId, SiteId
 from upgrader.domain.record import Namespace
-from upgrader.domain.trust import FORMAT, Key, Organisation, Person, Repository, Root, Row, Rule, Trust
+from upgrader.domain.trust import FORMAT, Key, Organisation, Person, Repository, Role, Root, Row, Rule, Trust
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -60,7 +60,7 @@ def trust_of(version: int, keys: dict[str, Path], roots: str, threshold: int) ->
         issued=NOW,
         expires=NOW + YEAR,
         root=Root(threshold, tuple(public_key(keys[name]) for name in roots)),
-        roles={role: Organisation.HOSPITAL},
+        roles={role: Role(name={"zh": "信息科", "en": "Information"}, organisation=Organisation.HOSPITAL)},
         people=(person,),
         vendors=(),
         rules={"normal": rule},

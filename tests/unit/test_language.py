@@ -95,6 +95,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "note": ["no-login-probe", "hosts-silent", "hosts-done", "downgrade", "repackaged"],
     "outcome": HostOutcome,
     "result": Result,
+    "role": ["people"],
     "state": State,
     "test": TestStage,
     "unstable": WhenUnstable,
@@ -337,3 +338,12 @@ def _name(function: ast.expr) -> str:
             return name
         case _:
             return ""
+
+
+def test_roles_are_shown_by_the_names_that_the_hospital_gave_them() -> None:
+    texts = Texts(Language.ZH)
+    texts.learn("role", lambda: {"department-head": "信息科主任"})
+
+    told = texts("error.approvals-missing.what", change="C", plan="p", missing="department-head 1, owner 2", fell="-")
+
+    assert "信息科主任 1, owner 2" in told  # a role without a name keeps its id

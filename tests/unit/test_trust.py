@@ -11,11 +11,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import builders
-from builders import DEPARTMENT, INFORMATION, VENDOR_TESTER, make_key, make_person, make_rule, make_trust
+from builders import (
+    DEPARTMENT,
+    INFORMATION,
+    VENDOR_TESTER,
+    make_emergency,
+    make_key,
+    make_person,
+    make_rule,
+    make_trust,
+)
 from upgrader.domain.errors import Refused
 from upgrader.domain.names import PersonId, RoleId
 from upgrader.domain.request import Kind
-from upgrader.domain.trust import Organisation, Person, Root, Row, Rule, Trust, read_trust, unfilled, weaknesses
+from upgrader.domain.trust import (
+    Organisation,
+    Person,
+    Root,
+    Row,
+    Rule,
+    Trust,
+    read_trust,
+    shortages,
+    unfilled,
+    weaknesses,
+)
 
 PEOPLE = make_trust().people
 ROOT = ("ssh-ed25519 one", "ssh-ed25519 two")
@@ -23,6 +43,10 @@ ROOT = ("ssh-ed25519 one", "ssh-ed25519 two")
 
 def with_rule(**changes: Any) -> dict[str, Any]:
     return {"rules": {"normal": make_rule(**changes)}}
+
+
+def with_emergency(**changes: Any) -> dict[str, Any]:
+    return {"rules": {"normal": make_rule(), "emergency": make_emergency(**changes)}}
 
 
 def with_person(person: Person) -> dict[str, Any]:
@@ -93,6 +117,12 @@ WEAK: dict[str, tuple[dict[str, Any], str]] = {
         "nothing may change without the hospital",
     ),
     "one person could meet two rows": (with_rule(people=1), "one person could meet two rows alone"),
+    "an emergency without a debt": (with_emergency(debt_hours=None), "debt_hours: must be between 1 and 168"),
+    "an emergency with a debt of a month": (with_emergency(debt_hours=720), "debt_hours: must be between 1 and 168"),
+    "an emergency at any time": (with_emergency(window_hours=None), "window_hours: must be between 1 and 24"),
+    "an emergency signed for a fortnight": (with_emergency(approval_hours=336), "approval_hours: must be between"),
+    "an emergency that owes nothing": ({"rules": {"emergency": make_emergency()}}, "there is no normal rule"),
+    "a debt of a normal change": (with_rule(debt_hours=72), "only an emergency has a debt"),
     "approvals that never count": (with_rule(approval_hours=0), "approval_hours"),
 }
 
@@ -109,6 +139,20 @@ def test_rules_that_would_not_protect_the_hospital_are_refused(changes: dict[str
 
 def test_the_rules_of_a_well_kept_hospital_have_no_weakness() -> None:
     assert weaknesses(make_trust()) == []
+
+
+def test_an_emergency_asks_for_less_and_is_no_weakness() -> None:
+    assert weaknesses(make_trust(**with_emergency())) == []
+
+
+def test_a_rule_whose_only_signers_lost_their_keys_is_short_of_people_and_no_weakness() -> None:
+    lost = replace(PEOPLE[2], keys=(replace(PEOPLE[2].keys[0], revoked=builders.NOW),))
+    others = [person for person in PEOPLE if person.id not in (builders.HEAD, builders.BOTH)]
+    trust = make_trust(people=(*others, lost))
+
+    assert weaknesses(trust) == []
+    assert list(shortages(trust, builders.NOW - timedelta(seconds=1))) == []
+    assert list(shortages(trust, builders.NOW)) == [("normal", (Row(DEPARTMENT, 1),))]
 
 
 def test_two_keys_of_one_person_are_no_weakness() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from upgrader.domain.errors import UpgraderError
 from upgrader.flow.site import Site
 from upgrader.language import Texts
 
@@ -28,7 +29,9 @@ class Desk:
         from upgrader.app import Choices, open_site
 
         folder = self.site_folder or os.environ.get("UPGRADER_SITE")
-        return open_site(Choices(Path(folder) if folder else Path.cwd(), self.state, self.person, self.key))
+        site = open_site(Choices(Path(folder) if folder else Path.cwd(), self.state, self.person, self.key))
+        self.texts.learn("role", lambda: _role_names(site, self.texts))
+        return site
 
     def say(self, *parts: Any) -> None:
         """People's text, to stdout; silent with --json. Parts are texts or what rich can draw."""
@@ -57,6 +60,15 @@ class Desk:
         from rich.console import Console
 
         return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _role_names(site: Site, texts: Texts) -> Mapping[str, str]:
+    """What the hospital calls its roles; nothing where there is no trust file to read: then their ids are shown."""
+    try:
+        roles = site.trust.load().roles
+    except UpgraderError:
+        return {}
+    return {id: role.name.get(texts.language, id) for id, role in roles.items()}
 
 
 pass_desk = click.make_pass_decorator(Desk)

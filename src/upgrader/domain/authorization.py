@@ -297,7 +297,7 @@ def _missing_tests(
         person = trust.person(record.person)
         if person is None or not person.active or record.role not in person.roles:
             faults.append((signed.file, Fault("role-not-held", {"person": record.person, "role": record.role})))
-        elif trust.roles.get(record.role) is not TESTERS[record.stage]:
+        elif trust.organisation_of(record.role) is not TESTERS[record.stage]:
             role = f"{TESTERS[record.stage]} ({record.stage})"
             faults.append((signed.file, Fault("role-not-held", {"person": record.person, "role": role})))
         elif record.release != plan.release.manifest or record.site != plan.site:

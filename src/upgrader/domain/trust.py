@@ -5,7 +5,7 @@ Framework, TUF specification 5.3). Here is what one version says, and whether it
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -25,6 +25,9 @@ class Organisation(StrEnum):
     MAINTENANCE = "maintenance"  # the on-site engineers
 
 
+LONGEST_EMERGENCY_HOURS = 24  # an approval of an emergency, and its window
+LONGEST_DEBT_HOURS = 7 * 24
+
 TESTERS = {TestStage.VENDOR: Organisation.VENDOR, TestStage.SITE: Organisation.MAINTENANCE}
 
 
@@ -38,7 +41,19 @@ class Key:
     revoked: datetime | None = None
 
     def is_valid(self, at: datetime) -> bool:
-        return self.valid_from <= at < self.valid_until and (self.revoked is None or at < self.revoked)
+        return self.valid_from <= at and self.has_future(at)
+
+    def has_future(self, at: datetime) -> bool:
+        """Whether the key counts at `at`, or may begin to count later."""
+        return at < self.valid_until and (self.revoked is None or at < self.revoked)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """A role is held by people of one organisation. `name` is what people read; records hold the id."""
+
+    name: Mapping[str, str]
+    organisation: Organisation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +101,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What one kind of change needs: approvals, at least so many people in all, tests passed, and acceptance."""
+    """What one kind of change needs: approvals, at least so many people in all, tests passed, and acceptance.
+
+    The last two are those of the emergency alone: how long its window may be, and in how many hours after its start
+    the signatures of the normal rule are owed.
+    """
 
     approvals: tuple[Row, ...]
     people: int
     tests: tuple[TestStage, ...]
     acceptance: tuple[Row, ...]
     approval_hours: int
+    window_hours: int | None = None
+    debt_hours: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +150,7 @@ class Trust:
     issued: datetime
     expires: datetime
     root: Root
-    roles: Mapping[str, Organisation]
+    roles: Mapping[str, Role]
     people: tuple[Person, ...]
     vendors: tuple[Vendor, ...]
     rules: Mapping[str, Rule]
@@ -143,6 +164,10 @@ class Trust:
 
     def vendor(self, id: str) -> Vendor | None:
         return next((vendor for vendor in self.vendors if vendor.id == id), None)
+
+    def organisation_of(self, role: str) -> Organisation | None:
+        """Whose role it is; None for one that is not in the trust file."""
+        return self.roles[role].organisation if role in self.roles else None
 
     def rule(self, kind: Kind) -> Rule:
         """The rule for a kind of change. Raises Refused: a kind without a rule is not allowed at this hospital."""
@@ -197,8 +222,8 @@ def _weak_person(person: Person, trust: Trust) -> Iterable[str]:
     for role in person.roles:
         if role not in trust.roles:
             yield f"people: {person.id} holds the role {role}, which is not in roles"
-        elif trust.roles[role] is not person.organisation:
-            yield f"people: {person.id} ({person.organisation}) may not hold the {trust.roles[role]} role {role}"
+        elif (theirs := trust.organisation_of(role)) is not person.organisation:
+            yield f"people: {person.id} ({person.organisation}) may not hold the {theirs} role {role}"
 
 
 def _weak_vendor(vendor: Vendor, trust: Trust) -> Iterable[str]:
@@ -223,12 +248,41 @@ def _weak_rule(kind: str, rule: Rule, trust: Trust) -> Iterable[str]:
             yield f"rules.{kind}.{part}: unknown role {unknown[0]}"
         if unfilled(rows, able_to_sign(trust, on_paper=part == "approvals")):
             yield f"rules.{kind}.{part}: not enough active people who can sign to fill every row"
-    if not any(trust.roles.get(row.role) is Organisation.HOSPITAL for row in rule.approvals):
+    if not any(trust.organisation_of(row.role) is Organisation.HOSPITAL for row in rule.approvals):
         yield f"rules.{kind}.approvals: no hospital role; nothing may change without the hospital's signature"
     if rule.people < sum(row.count for row in rule.approvals):
         yield f"rules.{kind}.people: below the sum of the rows, so one person could meet two rows alone"
     if rule.approval_hours < 1:
         yield f"rules.{kind}.approval_hours: must be at least 1"
+    yield from (f"rules.{kind}.{fault}" for fault in _weak_emergency(kind, rule, trust))
+
+
+def _weak_emergency(kind: str, rule: Rule, trust: Trust) -> Iterable[str]:
+    """An emergency asks for less before, and for the rest afterwards; no other kind has a debt."""
+    if kind != Kind.EMERGENCY:
+        if rule.window_hours is not None or rule.debt_hours is not None:
+            yield "debt_hours: only an emergency has a debt"
+        return
+    if Kind.NORMAL not in trust.rules:
+        yield "debt_hours: there is no normal rule, whose signatures would be owed"
+    if not 1 <= (rule.debt_hours or 0) <= LONGEST_DEBT_HOURS:
+        yield f"debt_hours: must be between 1 and {LONGEST_DEBT_HOURS}"
+    for name, hours in (("approval_hours", rule.approval_hours), ("window_hours", rule.window_hours or 0)):
+        if not 1 <= hours <= LONGEST_EMERGENCY_HOURS:
+            yield f"{name}: must be between 1 and {LONGEST_EMERGENCY_HOURS}"
+
+
+def shortages(trust: Trust, at: datetime) -> Iterable[tuple[str, tuple[Row, ...]]]:
+    """The rules whose signatures nobody could give at `at`: the kind of change, and the rows that would stay empty.
+
+    No weakness: after a key was revoked or ran out such a rule lets nothing through until a new key is enrolled.
+    """
+    usable = tuple(replace(p, keys=tuple(key for key in p.keys if key.has_future(at))) for p in trust.people)
+    now = replace(trust, people=usable)
+    for kind, rule in trust.rules.items():
+        empty = unfilled(rule.approvals, able_to_sign(now, on_paper=True))
+        if empty := empty or unfilled(rule.acceptance, able_to_sign(now, on_paper=False)):
+            yield kind, empty
 
 
 def _weak_paper(trust: Trust) -> Iterable[str]:
@@ -238,7 +292,7 @@ def _weak_paper(trust: Trust) -> Iterable[str]:
     custodian, roles = trust.paper.custodian, trust.paper.roles
     if not roles:
         yield "paper.roles: empty; without a role for which paper is enough, leave out the whole of paper"
-    if unknown := [role for role in (custodian, *roles) if trust.roles.get(role) is not Organisation.HOSPITAL]:
+    if unknown := [role for role in (custodian, *roles) if trust.organisation_of(role) is not Organisation.HOSPITAL]:
         yield f"paper: {unknown[0]} is not a role of the hospital"
     if custodian in roles:
         yield f"paper.roles: {custodian} attests paper and can't sign on paper"

@@ -68,6 +68,6 @@ def _testing_role(trust: Trust, person: Person | None, stage: TestStage, person_
     wanted = TESTERS[stage]
     roles = person.roles if person is not None and person.active else ()
     for role in roles:
-        if trust.roles.get(role) is wanted:
+        if trust.organisation_of(role) is wanted:
             return role
     raise Refused("role-not-held", person=person_id, role=f"{wanted} ({stage})", file="-")

@@ -29,7 +29,17 @@ PEOPLE: Mapping[str, tuple[str, str, str, str]] = {
     OWNER: ("陈静", "Chen Jing", "hospital", "owning-department"),
     TESTER: ("赵磊", "Zhao Lei", "vendor", "vendor-test"),
 }
-ROLES = {role: organisation for _, _, organisation, role in PEOPLE.values()}
+ROLE_NAMES: Mapping[str, tuple[str, str]] = {
+    "on-site-engineer": ("驻场运维工程师", "On-Site Engineer"),
+    "information-department": ("信息科", "Information Department"),
+    "department-head": ("信息科主任", "Head of the Information Department"),
+    "owning-department": ("使用科室", "Owning Department"),
+    "vendor-test": ("公司测试部", "Vendor's Test Department"),
+}
+ROLES = {
+    role: {"organisation": organisation, "name": dict(zip(("zh", "en"), ROLE_NAMES[role], strict=True))}
+    for _, _, organisation, role in PEOPLE.values()
+}
 COMMAND_SECONDS = 600
 
 
@@ -206,7 +216,16 @@ class Hospital:
                     "tests": ["vendor-test", "site-test"],
                     "acceptance": [{"role": "owning-department", "count": 1}],
                     "approval_hours": 336,
-                }
+                },
+                "emergency": {
+                    "approvals": rows[1:],
+                    "people": 1,
+                    "tests": [],
+                    "acceptance": [{"role": "owning-department", "count": 1}],
+                    "approval_hours": 24,
+                    "window_hours": 12,
+                    "debt_hours": 72,
+                },
             },
         }
         return json.dumps(policy, ensure_ascii=False, indent=2)  # JSON is YAML

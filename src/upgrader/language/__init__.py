@@ -4,7 +4,7 @@
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,9 @@ FAMILIES: Mapping[str, str] = {
     "kind": "kind",
     "legal": "fact",
     "outcome": "outcome",
+    "missing": "role",
     "result": "result",
+    "role": "role",
     "stage": "test",
     "state": "state",
     "tests": "test",
@@ -40,6 +42,7 @@ class Texts:
     def __init__(self, language: Language) -> None:
         self.language = language
         self._by_key = catalogue(language)
+        self._names: dict[str, Callable[[], Mapping[str, str]]] = {}
 
     def __call__(self, key: str, /, **fields: object) -> str:
         """Give the text, filled in. A key without a text shows itself and its fields, so nothing is lost."""
@@ -47,6 +50,10 @@ class Texts:
         if pattern is None:
             return f"{key} {fields}" if fields else key
         return pattern.format_map(_Fields({name: self._in_words(name, fields[name]) for name in fields})).strip()
+
+    def learn(self, family: str, names: Callable[[], Mapping[str, str]]) -> None:
+        """Let a family know the names that a site gave to its own things; `names` is asked once one is to be shown."""
+        self._names[family] = cache(names)
 
     def has(self, key: str) -> bool:
         return key in self._by_key
@@ -60,9 +67,12 @@ class Texts:
         return ", ".join(self._in_word(FAMILIES[name], item) for item in str(value).split(", "))
 
     def _in_word(self, family: str, value: str) -> str:
-        """One value; what a person added to it after a colon stays as they wrote it."""
-        code, colon, added = value.partition(": ")
-        return self._by_key.get(f"{family}.{code.replace(' ', '-')}", code) + colon + added
+        """One value; what was added to it after a colon, and a count after a role, stay as they are."""
+        code, colon, added = value.partition(" " if family in self._names else ": ")
+        known = self._by_key.get(f"{family}.{code.replace(' ', '-')}")
+        if known is None and family in self._names:
+            known = self._names[family]().get(code)
+        return (known or code) + colon + added
 
     def of_error(self, error: UpgraderError) -> str:
         """What was expected and found, then what to do; every problem of a written file on lines of its own."""

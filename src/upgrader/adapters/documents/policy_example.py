@@ -55,13 +55,14 @@ root:
   keys:
 {root}
 
-# role: organisation. A vendor's person never holds a hospital role / 角色: 所属单位；厂商人员不得担任医院角色
+# Each role is of one organisation; a vendor's person never holds a hospital role
+# 角色及其所属单位；厂商人员不得担任医院角色
 roles:
-  information-department: hospital   # 信息科
-  department-head: hospital          # 信息科主任
-  owning-department: hospital        # 使用科室
-  on-site-engineer: maintenance      # 驻场运维工程师
-  vendor-test: vendor                # 公司测试部
+  information-department: {{organisation: hospital, name: {{zh: 信息科, en: Information Department}}}}
+  department-head: {{organisation: hospital, name: {{zh: 信息科主任, en: Head of the Information Department}}}}
+  owning-department: {{organisation: hospital, name: {{zh: 使用科室, en: Owning Department}}}}
+  on-site-engineer: {{organisation: maintenance, name: {{zh: 驻场运维工程师, en: On-Site Engineer}}}}
+  vendor-test: {{organisation: vendor, name: {{zh: 公司测试部, en: Vendor's Test Department}}}}
 
 # A key is what ssh-keygen -t ed25519 wrote into the .pub file / 公钥即 ssh-keygen 生成的 .pub 文件内容
 people:
@@ -111,6 +112,18 @@ rules:
     acceptance:
       - {{role: owning-department, count: 1}}
     approval_hours: 336         # an approval lives so long at most / 审批签名的最长有效期（小时）
+  # Less is asked before an emergency; what the normal rule asks for is owed afterwards (`upgrader debts`)
+  # 紧急变更先行实施所需签字较少；一般变更规则要求的签字须在事后补齐（`upgrader debts`）
+  emergency:
+    approvals:
+      - {{role: department-head, count: 1}}
+    people: 1
+    tests: []
+    acceptance:
+      - {{role: owning-department, count: 1}}
+    approval_hours: 24          # at most 24 / 不超过 24
+    window_hours: 12            # the change window is so long at most / 变更窗口的最长时间（小时）
+    debt_hours: 72              # the owed signatures are due / 补签期限（小时）
 
 # The roles that may sign the printed form instead of using a key, and the role that keeps and attests the scans.
 # Whoever attests a paper can not approve the same plan. People who sign on paper only have no keys above.
