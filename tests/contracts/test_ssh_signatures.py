@@ -1,7 +1,6 @@
 """Signatures: what ssh-keygen made counts for one meaning, by one person; everything else has a refusal of its own."""
 
 import base64
-import hashlib
 import os
 import subprocess
 from collections.abc import Callable, Sequence
@@ -10,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from fido import Token
 from upgrader.adapters import ssh_signatures
 from upgrader.adapters.ssh_signatures import fingerprint, public_key, sign
 from upgrader.domain.claim import Claim
@@ -274,33 +273,17 @@ def test_a_certificate_in_the_place_of_a_key_is_not_allowed(tmp_path: Path, keys
     assert error.code in ("key-type-not-allowed", "key-not-known")
 
 
-def string(content: bytes) -> bytes:
-    return len(content).to_bytes(4, "big") + content
-
-
-def token_signature(*, touched: bool) -> tuple[str, bytes]:
-    """What a FIDO token answers (PROTOCOL.u2f), made without one: ssh-keygen verifies it as any other."""
-    private, kind, application = Ed25519PrivateKey.generate(), b"sk-ssh-ed25519@openssh.com", b"ssh:"
-    key = string(kind) + string(private.public_key().public_bytes_raw()) + string(application)
-    meaning = string(APPROVAL.value.encode()) + string(b"") + string(b"sha512")
-    signed = b"SSHSIG" + meaning + string(hashlib.sha512(RECORD).digest())
-    counted = bytes([0x01 if touched else 0x00]) + (7).to_bytes(4, "big")
-    answer = private.sign(hashlib.sha256(application).digest() + counted + hashlib.sha256(signed).digest())
-    raw = string(kind) + string(answer) + counted
-    content = b"SSHSIG" + (1).to_bytes(4, "big") + string(key) + meaning + string(raw)
-    return f"{kind.decode()} {base64.b64encode(key).decode()}", armoured_again(content)
-
-
 def test_a_token_that_was_touched_counts() -> None:
-    public, signature = token_signature(touched=True)
+    token = Token.new()
 
-    assert verify(RECORD, signature, APPROVAL, "li.na", [public], NOW) == fingerprint(public)
+    assert verify(RECORD, token.sign(RECORD), APPROVAL, "li.na", [token.public], NOW) == fingerprint(token.public)
 
 
 def test_a_token_that_nobody_touched_does_not_count() -> None:
-    public, signature = token_signature(touched=False)
+    token = Token.new()
+    signature = token.sign(RECORD, touched=False)
 
-    assert refusal(lambda: verify(RECORD, signature, APPROVAL, "li.na", [public], NOW)).code == "key-not-touched"
+    assert refusal(lambda: verify(RECORD, signature, APPROVAL, "li.na", [token.public], NOW)).code == "key-not-touched"
 
 
 @pytest.mark.parametrize(

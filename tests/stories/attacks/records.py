@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fido import Token
 from stories.attacker import Attacker, approval, signature_of
 from stories.attacks.row import Row
 from stories.drops import flipped
-from stories.fido import Token
 from stories.friday import HEAD_ROLE, INFORMATION_ROLE, Friday
 from upgrader.domain.record import Namespace, write_record
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, TESTER
