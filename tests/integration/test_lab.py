@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from upgrader.adapters.build_inspection import inspect_build
 from upgrader.adapters.probes.command import CommandProbe
 from upgrader.adapters.probes.http import HttpProbe
 from upgrader.adapters.probes.tcp import TcpProbe
-from upgrader.adapters.vendor_drop import VendorDrop, inspect_archive
+from upgrader.adapters.vendor_drop import VendorDrop
 from upgrader.domain.errors import LabFailed
 from upgrader.domain.probe import ProbeKind
 from upgrader.domain.verdict import Reading
@@ -255,7 +256,7 @@ def test_the_drop_is_one_that_upgrader_stages(drop: Drop) -> None:
         assert (staged.release.system, staged.release.version) == ("exam-scheduling", release.version)
         assert staged.release.follows == release.follows
         assert [probe.login for probe in staged.release.probes] == [False, False, True, False]
-        inspect_archive(drop.archive(release.version))
+        inspect_build(drop.archive(release.version))
 
 
 def test_the_same_build_comes_out_of_an_empty_cache(drop: Drop, tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_every_field_of_an_error_text_is_given_where_the_error_is_raised() -> No
     for call in calls(ERRORS - {"Fault", "_fetch", "_told"}):
         given = {keyword.arg for keyword in call.keywords}
         for code in literals(call.args[0]):
-            added = {"file"} if code.startswith("archive-") else set()  # `_refusing_damage` names the archive
+            added = {"file"} if code.startswith(("archive-", "package-")) else set()  # `refusing_damage` names it
             if None not in given:
                 wanted = {
                     f for part in ("what", "todo") for f in fields(catalogue(Language.EN)[f"error.{code}.{part}"])

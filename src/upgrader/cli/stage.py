@@ -14,11 +14,12 @@ def command(texts: Texts) -> click.Command:
     @click.argument("drop", type=click.Path(file_okay=False, path_type=Path))
     @pass_desk
     def stage(desk: Desk, drop: Path) -> None:
-        from upgrader.adapters.vendor_drop import VendorDrop, inspect_archive
+        from upgrader.adapters.build_inspection import inspect_build
+        from upgrader.adapters.vendor_drop import VendorDrop
         from upgrader.flow.stage import stage as stage_drop
 
         site = desk.open()
-        staged = stage_drop(site, VendorDrop(drop).read(), inspect_archive, desk.progress)
+        staged = stage_drop(site, VendorDrop(drop).read(), inspect_build, desk.progress)
         desk.say(*render.staged(staged, desk.texts))
         desk.answer(render.staged_json(staged))
         desk.next("next.record-test", system=staged.release.system, version=staged.release.version)

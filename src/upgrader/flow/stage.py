@@ -1,16 +1,18 @@
 """Stage: bring a vendor's drop into our store, or raise and leave everything as it was."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from upgrader.domain.claim import Claim
 from upgrader.domain.errors import Integrity, Refused
-from upgrader.domain.names import PersonId
+from upgrader.domain.inspection import BuildFacts
+from upgrader.domain.names import PersonId, Version
 from upgrader.domain.record import Namespace
 from upgrader.domain.release import Release
 from upgrader.domain.trust import Key, Trust, Vendor
+from upgrader.domain.version_order import is_older, newest_last
 from upgrader.flow import repository
 from upgrader.flow.site import Site
 from upgrader.ports import Drop, Progress
@@ -29,16 +31,18 @@ class Papers(Protocol):
     def signature(self) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
     release: Release
     files: int
     size: int
     signed_by: str
     was_there: bool
+    seen: Mapping[str, BuildFacts]
+    newest: Version | None  # the newest release of the system that was staged before, when it is newer than this one
 
 
-def stage(site: Site, drop: Drop, inspect: Callable[[Path], object], progress: Progress) -> Staged:
+def stage(site: Site, drop: Drop, inspect: Callable[[Path], BuildFacts], progress: Progress) -> Staged:
     """Bring one drop into the store and its manifest into the site repository.
 
     1. is it the vendor's?   2. is it safe to unpack?   3. is this version new, or the same bytes?   4. keep it
@@ -47,11 +51,11 @@ def stage(site: Site, drop: Drop, inspect: Callable[[Path], object], progress: P
     trust = site.trust.load()
     site.trust.check_current(trust, site.clock())
     signed_by = site.signatures.verify(release_claim(trust, drop), site.clock())
-    builds = {build.file for build in release.builds}
+    builds, seen = {build.file for build in release.builds}, {}
     for build, path in drop.files:
         if build.file in builds:
             progress("progress.inspecting", {"file": build.file})
-            inspect(path)
+            seen[str(build.file)] = inspect(path)
     site.clone.pull()
     was_there = _check_reuse(site, drop)
     for build, path in drop.files:
@@ -60,7 +64,23 @@ def stage(site: Site, drop: Drop, inspect: Callable[[Path], object], progress: P
             raise Integrity("build-changed-while-staged", file=build.file)
     if not was_there:
         _publish(site, drop)
-    return Staged(release, len(drop.files), sum(build.size for build, _ in drop.files), signed_by, was_there)
+    return Staged(
+        release=release,
+        files=len(drop.files),
+        size=sum(build.size for build, _ in drop.files),
+        signed_by=signed_by,
+        was_there=was_there,
+        seen=seen,
+        newest=_newer_release(site, release),
+    )
+
+
+def _newer_release(site: Site, release: Release) -> Version | None:
+    """The newest release of the system in the person's clone, if it is newer than this one."""
+    folder = site.clone.root / repository.release_folder(release.system, "")
+    known = [Version(path.name) for path in folder.iterdir() if Version.pattern.fullmatch(path.name)]
+    newer = sorted((version for version in known if is_older(release.version, version)), key=newest_last)
+    return newer[-1] if newer else None
 
 
 def vendor_of(trust: Trust, release: Release) -> Vendor:

@@ -26,6 +26,12 @@ def staged_json(staged: Staged) -> Json:
         "bytes": staged.size,
         "signed_by": staged.signed_by,
         "was_there": staged.was_there,
+        "packager": staged.release.packager,
+        "newest": staged.newest,
+        "builds": [
+            {"file": build.file, "sha256": build.sha256.hex, **plain.to_plain(staged.seen[build.file])}
+            for build in staged.release.builds
+        ],
     }
 
 

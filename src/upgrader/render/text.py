@@ -1,14 +1,16 @@
 """What people read on the terminal: lines and small tables, in their language."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from upgrader.domain.authorization import Standing
 from upgrader.domain.change import Change, HostState
+from upgrader.domain.inspection import BuildFacts
 from upgrader.domain.plan import UNKNOWN, Plan, Wave
 from upgrader.domain.playbook import HostOutcome
+from upgrader.domain.release import Build
 from upgrader.domain.trust import Trust
 from upgrader.flow.soak import Soaked
 from upgrader.flow.stage import Staged
@@ -30,12 +32,27 @@ def staged(staged: Staged, texts: Texts) -> Lines:
     release = staged.release
     return [
         texts("staged.head", name=release.name, files=staged.files, size=size(staged.size), vendor=release.vendor),
-        f"  ✓ {texts('staged.signed', fingerprint=staged.signed_by)}",
+        _signed_line(staged, texts),
         f"  ✓ {texts('staged.whole')}",
         f"  ✓ {texts('staged.follows', follows=_versions(release.follows, texts))}",
         f"  {release.summary[texts.language]}",
+        *[line for build in release.builds for line in _build_lines(build, staged.seen[build.file], texts)],
+        *([f"  ! {texts('staged.older', newest=staged.newest)}"] if staged.newest else []),
         *([f"  = {texts('staged.was-there')}"] if staged.was_there else []),
     ]
+
+
+def _signed_line(staged: Staged, texts: Texts) -> str:
+    if staged.release.packager is None:
+        return f"  ✓ {texts('staged.signed', fingerprint=staged.signed_by)}"
+    return f"  ! {texts('staged.repackaged', person=staged.release.packager, fingerprint=staged.signed_by)}"
+
+
+def _build_lines(build: Build, facts: BuildFacts, texts: Texts) -> Iterator[str]:
+    told = texts("staged.build", file=build.file, form=facts.kind, files=facts.files, size=size(facts.total_bytes))
+    yield f"  {told}"
+    if facts.says:
+        yield f"    {'   '.join(f'{name} {value}' for name, value in facts.says.items())[:76]}"
 
 
 def plan(plan: Plan, texts: Texts) -> Lines:

@@ -1,0 +1,44 @@
+"""What can be seen of a build without running it: its kind, that it is whole and safe to unpack, what it says it is."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from upgrader.adapters.archives import BUILD_LIMITS, members_of
+from upgrader.adapters.archives.member import refusing_damage
+from upgrader.adapters.debian_package import DebianPackage, read_package
+from upgrader.domain.build_kind import HEAD_BYTES, BuildKind, checked_kind
+from upgrader.domain.errors import Refused
+from upgrader.domain.inspection import BuildFacts
+
+SHOWN_FIELDS = ("Package", "Version", "Architecture", "Depends", "Maintainer")
+
+
+def inspect_build(path: Path) -> BuildFacts:
+    """Look at one build. Raises Refused when it is not what its name says, damaged, or not safe to unpack."""
+    with refusing_damage(path.name), path.open("rb") as file:
+        kind = checked_kind(path.name, file.read(HEAD_BYTES))
+        size = path.stat().st_size
+    match kind:
+        case BuildKind.TAR | BuildKind.ZIP:
+            files, total = _counted(path, kind)
+            return BuildFacts(kind, files, total)
+        case BuildKind.DEB:
+            package = read_package(path)
+            return BuildFacts(kind, package.files, package.total_bytes, _told(package))
+        case BuildKind.EXE | BuildKind.MSI | BuildKind.SQL:
+            return BuildFacts(kind, 1, size)
+
+
+def _counted(path: Path, kind: BuildKind) -> tuple[int, int]:
+    files = total = 0
+    with members_of(path, kind, BUILD_LIMITS) as members:
+        for member in members:
+            files, total = files + (not member.folder), total + member.size
+    if not files:
+        raise Refused("archive-empty", file=path.name)
+    return files, total
+
+
+def _told(package: DebianPackage) -> Mapping[str, str]:
+    fields = {name: package.fields[name] for name in SHOWN_FIELDS if name in package.fields}
+    return fields | ({"Scripts": ", ".join(package.scripts)} if package.scripts else {})
