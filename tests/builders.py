@@ -81,6 +81,7 @@ def make_release(**changes: object) -> Release:
         service=Service("exam-scheduling", "etc/exam-scheduling.service", "bin/service", 2),
         health=Health("bin/health", 20),
         config=(ConfigFile("etc/app.conf.in", "etc/app.conf"),),
+        parameters={},
         keep=2,
         probes=(make_probe(),),
         thresholds=Thresholds(failed_in_wave=0, failed_in_all=0, unreachable_in_wave=1),

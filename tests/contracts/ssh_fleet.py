@@ -184,12 +184,8 @@ def upgrade_of(
         "system": SYSTEM,
         "version": build.version,
         "strategy": "archive",
-        "build": {
-            "file": build.path.name,
-            "path": str(build.path),
-            "sha256": build.sha256,
-            "size": build.size,
-        },
+        "digest": build.sha256,
+        "builds": [{"file": build.path.name, "path": str(build.path), "sha256": build.sha256, "size": build.size}],
         "service": {
             "name": SYSTEM,
             "unit": "etc/exam-scheduling.service",

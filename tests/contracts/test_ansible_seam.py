@@ -141,7 +141,8 @@ def test_a_dry_run_tells_and_touches_nothing(fleet: SshFleet, old: Build) -> Non
 def test_preflight_before_there_is_a_plan_tells_what_is_installed(fleet: SshFleet, old: Build, new: Build) -> None:
     run(fleet, order(fleet, old))
     whole = fleet.upgrade(new)
-    question = {name: whole[name] for name in ("format", "change", "system", "version", "strategy", "service")}
+    asked = ("format", "change", "system", "version", "strategy", "digest", "builds", "service")
+    question = {name: whole[name] for name in asked}
 
     result = run(fleet, replace(order(fleet, new, "preflight"), upgrade={**question, "plan": "0" * 64}))
 

@@ -57,7 +57,8 @@ def test_a_change_is_exported_cancelled_and_told_of(hospital: Hospital, tmp_path
     exported = hospital.upgrader(ENGINEER, "--json", "export", change, str(folder)).json()
     assert exported["waves"][0] == [hospital.lab.hosts[0].name]
     variable = json.loads((folder / "upgrade.json").read_text(encoding="utf-8"))["upgrade"]
-    assert (folder / "tree" / variable["build"]["path"]).stat().st_size == variable["build"]["size"]
+    (build,) = variable["builds"]
+    assert (folder / "tree" / build["path"]).stat().st_size == build["size"]
     assert (folder / "tree" / "playbooks" / "upgrade.yml").is_file()
 
     pending = hospital.upgrader(ENGINEER, "status", "--detailed-exitcode", check=False)

@@ -92,7 +92,9 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "fact": [event.replace(" ", "-") for event in Event],
     "kind": Kind,
     "next.after": State,
-    "note": ["no-login-probe", "hosts-silent", "hosts-done", "downgrade", "repackaged"],
+    "note": ["no-login-probe", "hosts-silent", "hosts-done", "downgrade", "repackaged"]
+    + [f"default-{what}{site}" for what in ("changed", "added", "gone") for site in ("", "-site-stays")]
+    + ["defaults-unknown"],
     "outcome": HostOutcome,
     "result": Result,
     "role": ["people"],

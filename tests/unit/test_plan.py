@@ -15,8 +15,18 @@ from builders import make_host, make_materials, make_release, make_request, plan
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.names import ChangeId, FileName, HostName, PersonId, SiteId, Version
-from upgrader.domain.plan import UNKNOWN, Materials, Plan, Versions, make_plan, read_plan, split_into_waves
-from upgrader.domain.release import Build, Strategy, Thresholds
+from upgrader.domain.plan import (
+    UNKNOWN,
+    EarlierRelease,
+    Materials,
+    Note,
+    Plan,
+    Versions,
+    make_plan,
+    read_plan,
+    split_into_waves,
+)
+from upgrader.domain.release import Build, HeldPackages, PackageTerms, Strategy, Thresholds, UnfinishedPackages
 from upgrader.domain.request import ChangeWindow, Kind, Soak, WaveSizes, WhenUnstable
 
 OTHER = Digest.of(b"other")
@@ -86,6 +96,10 @@ EACH_INPUT: dict[str, dict[str, Any]] = {
     "service": in_release(service=replace(RELEASE.service, settle_seconds=3)),
     "health": in_release(health=replace(RELEASE.health, command="bin/other")),
     "configuration": in_release(config=()),
+    "vendor's defaults": in_release(parameters={"result_timeout": "60"}),
+    "defaults of the release before": {
+        "earlier": {builders.OLD: replace(RELEASE, parameters={"result_timeout": "30"})}
+    },
     "versions kept": in_release(keep=3),
     "downtime": in_release(downtime_seconds=21),
     "a probe": in_release(probes=(builders.make_probe(expect_status=204),)),
@@ -331,3 +345,53 @@ def test_the_digest_is_that_of_the_bytes_and_a_plan_made_from_another_has_its_ow
 
     assert digest == Digest.of(plan.to_bytes()) == plan.digest
     assert replace(plan, reason="another one").digest != digest
+
+
+def notes_of(before: dict[str, str], after: dict[str, str], site: dict[str, str]) -> list[tuple[str, dict[str, str]]]:
+    hosts = [replace(make_host(1), parameters=site), make_host(2)]
+    earlier = {builders.OLD: replace(RELEASE, version=Version(builders.OLD), parameters=before)}
+    plan = plan_of(hosts=hosts, earlier=earlier, **in_release(parameters=after))
+    return [(note.code, dict(note.fields)) for note in plan.notes if note.code.startswith("default")]
+
+
+def test_signers_see_which_defaults_change_and_what_the_site_keeps() -> None:
+    changed = {"name": "result_timeout", "before": "30", "after": "60", "count": "1"}
+
+    assert notes_of({"result_timeout": "30"}, {"result_timeout": "60"}, {"result_timeout": "45"}) == [
+        ("default-changed", changed),
+        ("default-changed-site-stays", {**changed, "site": "45"}),
+    ]
+    assert notes_of({"a": "1", "b": "2"}, {"a": "1", "c": "3"}, {"c": "4"}) == [
+        ("default-gone", {"name": "b", "before": "2", "count": "2"}),
+        ("default-added", {"name": "c", "after": "3", "count": "1"}),
+        ("default-added-site-stays", {"name": "c", "after": "3", "site": "4", "count": "1"}),
+    ]
+    assert notes_of({"a": "1"}, {"a": "1"}, {}) == []
+
+
+def test_defaults_that_could_not_be_compared_are_named() -> None:
+    plan = plan_of(hosts=[make_host(1), make_host(2, UNKNOWN)], **in_release(parameters={"a": "1"}))
+
+    assert [note for note in plan.notes if note.code == "defaults-unknown"] == [
+        Note("defaults-unknown", {"versions": builders.OLD})
+    ]
+
+
+def test_packages_that_hosts_go_back_to_are_bound_by_the_plan() -> None:
+    terms = PackageTerms(
+        name="gateway",
+        held=HeldPackages.REFUSE,
+        unfinished=UnfinishedPackages.REFUSE,
+        restore=(),
+        limit_seconds=60,
+        lock_seconds=60,
+    )
+    packages: dict[str, Any] = {"strategy": Strategy.PACKAGE, "package": terms}
+    old = replace(RELEASE, version=Version(builders.OLD), builds=(Build(FileName("gateway_3.1.9_all.deb"), OTHER, 9),))
+
+    as_packages = plan_of(earlier={builders.OLD: replace(old, **packages)}, **in_release(**packages))
+    as_archive = plan_of(earlier={builders.OLD: old})
+
+    assert as_packages.earlier == (EarlierRelease(Version(builders.OLD), old.builds),)
+    assert as_archive.earlier == ()
+    assert read_plan(as_packages.to_bytes()) == as_packages

@@ -4,17 +4,28 @@
 plan again from the approved commit and compare.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
 from upgrader.domain import canonical, plain
+from upgrader.domain.defaults import DefaultChange, default_changes
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.names import ChangeId, HostName, PersonId, SiteId, SystemId, Version
 from upgrader.domain.probe import Probe
-from upgrader.domain.release import Build, ConfigFile, Health, Release, Service, Strategy, Thresholds
+from upgrader.domain.release import (
+    Build,
+    ConfigFile,
+    FilesTerms,
+    Health,
+    PackageTerms,
+    Release,
+    Service,
+    Strategy,
+    Thresholds,
+)
 from upgrader.domain.request import Kind, Request, WhenUnstable
 from upgrader.domain.version_order import is_older
 
@@ -95,9 +106,20 @@ class PlannedRelease:
     service: Service
     health: Health
     config: tuple[ConfigFile, ...]
+    parameters: Mapping[str, str]
     keep: int
     downtime_seconds: int
     packager: PersonId | None = None
+    package: PackageTerms | None = None
+    files: FilesTerms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRelease:
+    """A release that some hosts run now, by whose packages they go back; a host that lacks them is sent them first."""
+
+    version: Version
+    builds: tuple[Build, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +157,7 @@ class Plan:
     versions: Versions
     notes: tuple[Note, ...]
     runs: int
+    earlier: tuple[EarlierRelease, ...]
 
     def to_bytes(self) -> bytes:
         return canonical.serialise(plain.to_plain(self))
@@ -186,6 +209,7 @@ class Materials:
     hosts: Sequence[PlannedHost]
     versions: Versions
     left: Mapping[str, Release] = field(default_factory=dict)  # on a declared way back: the releases that are left
+    earlier: Mapping[str, Release] = field(default_factory=dict)  # of the installed versions, those that are known
 
 
 def make_plan(materials: Materials) -> Plan:
@@ -230,8 +254,9 @@ def make_plan(materials: Materials) -> Plan:
         ),
         window=PlannedWindow(request.window.opens, request.window.closes, request.window.zone),
         versions=materials.versions,
-        notes=tuple(_notes(hosts, release, newer, request)),
+        notes=(*_notes(hosts, release, newer, request), *_default_notes(hosts, materials)),
         runs=1,
+        earlier=tuple(_earlier(materials)),
     )
 
 
@@ -299,6 +324,9 @@ def _planned_release(materials: Materials, newer: Sequence[PlannedHost]) -> Plan
         service=release.service,
         health=release.health,
         config=release.config,
+        parameters=release.parameters,
+        package=release.package,
+        files=release.files,
         keep=release.keep,
         downtime_seconds=release.downtime_seconds,
         packager=release.packager,
@@ -319,3 +347,31 @@ def _notes(
         yield Note("hosts-silent", {"count": str(len(silent)), "hosts": ", ".join(silent[:10])})
     if done := [host.name for host in hosts if host.installed == release.version]:
         yield Note("hosts-done", {"count": str(len(done)), "version": release.version})
+
+
+def _default_notes(hosts: Sequence[PlannedHost], materials: Materials) -> Iterator[Note]:
+    """The vendor's defaults that change under the site, and where they could not be compared."""
+    earlier, release = materials.earlier, materials.release
+    pairs = [(earlier[host.installed].parameters, host.parameters) for host in hosts if host.installed in earlier]
+    for change in default_changes(release.parameters, pairs):
+        told = {"name": change.name, "before": change.before, "after": change.after, "site": change.site}
+        fields = {name: text for name, text in told.items() if text is not None} | {"count": str(change.hosts)}
+        match change:
+            case DefaultChange(before=None):
+                yield Note("default-added" if change.site is None else "default-added-site-stays", fields)
+            case DefaultChange(after=None):
+                yield Note("default-gone" if change.site is None else "default-gone-site-stays", fields)
+            case _:
+                yield Note("default-changed" if change.site is None else "default-changed-site-stays", fields)
+    strange = {host.installed for host in hosts} - set(earlier) - {release.version, UNKNOWN, ""}
+    if release.parameters and strange:
+        yield Note("defaults-unknown", {"versions": ", ".join(sorted(strange)[:10])})
+
+
+def _earlier(materials: Materials) -> Iterator[EarlierRelease]:
+    """Only packages need what was before: an archive's older versions lie on the host beside the new one."""
+    if materials.release.strategy is not Strategy.PACKAGE:
+        return
+    for version, release in sorted(materials.earlier.items()):
+        if release.strategy is Strategy.PACKAGE and version != materials.release.version:
+            yield EarlierRelease(release.version, release.builds)

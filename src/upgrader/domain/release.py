@@ -1,6 +1,6 @@
 """A release: what the vendor delivers for one system and one version."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -12,15 +12,19 @@ from upgrader.domain.probe import Probe
 
 
 class Strategy(StrEnum):
-    """How a build reaches a host. One Ansible role each."""
+    """How the builds reach a host. One Ansible role each."""
 
-    ARCHIVE = "archive"
+    ARCHIVE = "archive"  # versioned folders and the link `current`
+    PACKAGE = "package"  # Debian packages, put in by dpkg
+    FILES = "files"  # a set of files that replaces some of those installed
     WINDOWS = "windows"  # staged and verified today; nothing carries it to a host yet
 
 
 # What each strategy can carry to a host.
 CONSUMED: Mapping[Strategy, frozenset[BuildKind]] = {
     Strategy.ARCHIVE: frozenset({BuildKind.TAR}),
+    Strategy.PACKAGE: frozenset({BuildKind.DEB}),
+    Strategy.FILES: frozenset({BuildKind.TAR, BuildKind.ZIP}),
     Strategy.WINDOWS: frozenset({BuildKind.EXE, BuildKind.MSI, BuildKind.ZIP}),
 }
 
@@ -40,9 +44,20 @@ class Build:
     size: int
 
 
+def digest_of(builds: Sequence[Build]) -> Digest:
+    """One SHA-256 for all that a version is made of: its only build's, else that of the list `SHA256  FILE`, sorted."""
+    if len(builds) == 1:
+        return builds[0].sha256
+    return Digest.of("".join(sorted(f"{build.sha256.hex}  {build.file}\n" for build in builds)).encode())
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The service of a system: its systemd unit and the vendor's own start and stop script, both inside the build."""
+    """The service of a system: its systemd unit and the vendor's own start and stop script.
+
+    Both are paths below the folder that the strategy works on: the version's own for an archive, `/` for packages, the
+    target for files. Only an archive brings its unit; it is empty where the unit is on the host already.
+    """
 
     name: str
     unit: str
@@ -64,6 +79,57 @@ class ConfigFile:
 
     source: str
     target: str
+
+
+class HeldPackages(StrEnum):
+    """What becomes of a package that the site holds at its version."""
+
+    REFUSE = "refuse"  # the host fails before the change
+    LIFT = "lift"  # upgraded all the same, and held again afterwards
+
+
+class UnfinishedPackages(StrEnum):
+    """What becomes of packages that an earlier run of dpkg left half installed or half configured."""
+
+    REFUSE = "refuse"
+    REPAIR = "repair"  # by `dpkg --configure -a`, before the change; refused when that does not mend them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageTerms:
+    """How the packages are put in. `name` is the one whose version, without its epoch, is the release's.
+
+    `restore` are folders below `/` that go back together with the packages. `limit_seconds` is for one call of dpkg
+    with all its maintainer scripts, `lock_seconds` for waiting until another program lets go of dpkg.
+    """
+
+    name: str
+    held: HeldPackages
+    unfinished: UnfinishedPackages
+    restore: tuple[str, ...]
+    limit_seconds: int
+    lock_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedFile:
+    """A file of a partial upgrade, and the SHA-256 of the one that it replaces; None for a file that is new."""
+
+    path: str
+    sha256: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class FilesTerms:
+    """Where a set of files goes, and what is there before.
+
+    An empty `target` is a copy of the folder of the installed version, which becomes a version of its own. Else files
+    are replaced in that folder of the host, one by one, and `version_file` below it tells which version is installed.
+    """
+
+    target: str
+    version_file: str
+    replaces: tuple[ReplacedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +157,13 @@ class Release:
     service: Service
     health: Health
     config: tuple[ConfigFile, ...]
+    parameters: Mapping[str, str]  # the vendor's defaults; what the site sets for a host comes first
     keep: int
     probes: tuple[Probe, ...]
     thresholds: Thresholds
     packager: PersonId | None = None  # who put the drop together and vouches for it, in the vendor's place
+    package: PackageTerms | None = None  # for the strategy of that name only, as is `files`
+    files: FilesTerms | None = None
 
     @property
     def name(self) -> str:

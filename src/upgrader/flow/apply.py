@@ -4,7 +4,7 @@ Call it again after a crash: the journal says where it stopped, every host knows
 nothing runs twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from upgrader.domain import plain
 from upgrader.domain.authorization import Authorization
 from upgrader.domain.change import Change, breach, view
+from upgrader.domain.digest import Digest
 from upgrader.domain.errors import ExitCode, Integrity, Refused, UpgraderError
 from upgrader.domain.lifecycle import Event, Work, work_left
 from upgrader.domain.plan import Wave
@@ -64,7 +65,7 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
         hosts = [f"host-{host.name}" for host in examined.plan.hosts]
         with site.locks.hold(hosts, purpose=f"apply {change}", holder=actor, now=site.clock()):
             running = Running(site, journal, examined.plan, examined.tree, actor, progress)
-            build = _verified_build(running)
+            builds = _verified_builds(running)
             if work_left(journal.history().state) is Work.START:
                 running.write(Event.APPLY_STARTED, {"plan": examined.plan.digest.hex})
             latest = examined
@@ -72,7 +73,7 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
                 if _is_done(running, wave):
                     continue
                 latest = _ask_again(running, latest)
-                if because := _upgrade_wave(running, wave, build):
+                if because := _upgrade_wave(running, wave, builds):
                     return _applied_back(take_back(running, because))
             gate.check_tree(site, running.tree)
             running.write(Event.SOAK_STARTED, {"seconds": running.plan.soak.seconds})
@@ -84,10 +85,10 @@ def _is_done(running: Running, wave: Wave) -> bool:
     return view(running.journal.history(), running.plan).waves[wave.number].verdict == Verdict.STABLE
 
 
-def _upgrade_wave(running: Running, wave: Wave, build: Path) -> str:
+def _upgrade_wave(running: Running, wave: Wave, builds: Mapping[Digest, Path]) -> str:
     """Upgrade one wave and judge it. Gives the code of the broken rule; empty when all is well."""
     running.write(Event.WAVE_STARTED, {"wave": wave.number, "name": wave.name, "hosts": list(wave.hosts)})
-    run_playbook(running, running.plan.playbooks.upgrade, wave.hosts, build)
+    run_playbook(running, running.plan.playbooks.upgrade, wave.hosts, builds)
     running.write(Event.WAVE_FINISHED, {"wave": wave.number})
     after = view(running.journal.history(), running.plan)
     if because := breach(after.hosts.values(), wave.number, running.plan.thresholds):
@@ -169,10 +170,10 @@ def _write_authorization(
     journal.write(Event.PLAN_AUTHORIZED, data, at=site.clock(), actor=actor)
 
 
-def _verified_build(running: Running) -> Path:
-    """The build, re-hashed now. Its damage is written down before it is raised."""
+def _verified_builds(running: Running) -> Mapping[Digest, Path]:
+    """All builds, re-hashed now. Their damage is written down before it is raised."""
     try:
-        return gate.verified_build(running.site, running.plan)
+        return gate.verified_builds(running.site, running.plan)
     except Integrity as error:
         running.write(Event.GATE_REFUSED, {"code": error.code, "fields": error.fields})
         raise

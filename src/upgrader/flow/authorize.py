@@ -70,7 +70,7 @@ def examine(site: Site, change: str, snapshot: Snapshot | None = None) -> Iterat
     files = read_change_files(site, snapshot, change)
     _check_vendors(site, trust, files)
     with site.export(snapshot) as tree:
-        _check_remade(site, trust, files, tree, plan)
+        _check_remade(site, trust, files, snapshot, tree, plan)
         standing, acceptances = _weigh(site, trust, snapshot, files, plan)
         yield Examined(plan, files, trust, snapshot, tree, standing, acceptances)
 
@@ -121,10 +121,10 @@ def check_window(site: Site, plan: Plan) -> None:
         )
 
 
-def verified_build(site: Site, plan: Plan) -> Path:
-    """The plan's build, re-hashed on the descriptor just now. Raises Integrity naming the file."""
-    (build,) = plan.release.builds
-    return site.builds.open_verified(build.sha256, build.size)
+def verified_builds(site: Site, plan: Plan) -> Mapping[Digest, Path]:
+    """Every build that the plan names, re-hashed on its descriptor just now. Raises Integrity naming the first."""
+    builds = (*plan.release.builds, *(build for earlier in plan.earlier for build in earlier.builds))
+    return {build.sha256: site.builds.open_verified(build.sha256, build.size) for build in builds}
 
 
 def check_tree(site: Site, tree: Tree) -> None:
@@ -147,11 +147,11 @@ def _check_vendors(site: Site, trust: Trust, files: ChangeFiles) -> None:
         _check_vendor(site, trust, papers)
 
 
-def _check_remade(site: Site, trust: Trust, files: ChangeFiles, tree: Tree, plan: Plan) -> None:
+def _check_remade(site: Site, trust: Trust, files: ChangeFiles, snapshot: Snapshot, tree: Tree, plan: Plan) -> None:
     """Make the plan again from the commit: whatever differs from plan.json was not what people signed."""
     hosts = site.inventory.resolve(tree.path, files.request.hosts)
     installed = {str(host.name): host.installed for host in plan.hosts}
-    remade = make_plan(make_materials(site, trust, files, tree, hosts, installed, plan.revision))
+    remade = make_plan(make_materials(site, trust, files, snapshot, tree, hosts, installed, plan.revision))
     if remade != plan:
         changed = _first_difference(remade, plan)
         raise Refused("plan-not-of-its-parts", change=plan.change, part=changed)

@@ -1,10 +1,11 @@
 """Materials: gather from one commit everything that a plan is made of. Planning and the gate share it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from upgrader.domain.digest import Digest
-from upgrader.domain.errors import Refused
+from upgrader.domain.errors import BadInput, Refused
 from upgrader.domain.names import HostName
 from upgrader.domain.plan import UNKNOWN, Materials, PlannedHost
 from upgrader.domain.release import Release
@@ -85,6 +86,7 @@ def make_materials(
     site: Site,
     trust: Trust,
     files: ChangeFiles,
+    snapshot: Snapshot,
     tree: Tree,
     hosts: Sequence[InventoryHost],
     installed: Mapping[str, str],
@@ -106,7 +108,28 @@ def make_materials(
         hosts=[_planned(host, installed.get(host.name, UNKNOWN)) for host in hosts],
         versions=site.versions,
         left={version: papers.release for version, papers in files.left.items()},
+        earlier=earlier_releases(site, snapshot, files.release, installed.values()),
     )
+
+
+def earlier_releases(
+    site: Site, snapshot: Snapshot, release: Release, installed: Iterable[str]
+) -> Mapping[str, Release]:
+    """Of the versions that are installed, the releases that this commit knows, by version.
+
+    What cannot be read today, because it was written for an older upgrader, counts as not known.
+    """
+    found = {}
+    for version in sorted(set(installed) - {"", UNKNOWN, release.version}):
+        path = f"{repository.release_folder(release.system, version)}/{MANIFEST}"
+        content = snapshot.read(path)
+        if content is None:
+            continue
+        with suppress(BadInput):
+            earlier = site.documents.read_release(content, path)
+            if (earlier.system, earlier.version) == (release.system, version):
+                found[version] = earlier
+    return found
 
 
 def need(snapshot: Snapshot, path: str) -> bytes:

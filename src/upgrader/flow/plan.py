@@ -103,7 +103,7 @@ def _decide(
     stands = snapshot.read(f"{repository.change_folder(files.request.change)}/plan.json")
     before = read_plan(stands) if stands is not None else None
     revision = before.revision if before else 1
-    plan = make_plan(make_materials(site, trust, files, tree, hosts, installed, revision))
+    plan = make_plan(make_materials(site, trust, files, snapshot, tree, hosts, installed, revision))
     if before is not None and plan != before:
         plan = replace(plan, revision=revision + 1)
     return Planned(plan, before, is_new=plan != before)

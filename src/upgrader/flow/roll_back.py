@@ -62,7 +62,7 @@ def take_back(running: Running, because: str) -> TakenBack:
 def _take_back_hosts(running: Running, because: str) -> TakenBack:
     touched = view(running.journal.history(), running.plan).touched
     if touched:
-        run_playbook(running, running.plan.playbooks.rollback, touched, None)
+        run_playbook(running, running.plan.playbooks.rollback, touched, {})
     change = view(running.journal.history(), running.plan)
     left = [host.name for host in change.not_restored]
     if left:

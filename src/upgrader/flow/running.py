@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from upgrader.domain.digest import Digest
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.plan import Plan
 from upgrader.domain.playbook import HostReport, PlaybookResult, PlaybookRun
@@ -30,8 +31,13 @@ class Running:
         self.progress(f"event.{event.name.lower()}", data)
 
 
-def run_playbook(running: Running, playbook: str, hosts: Sequence[str], build: Path | None) -> PlaybookResult:
-    """Run one playbook of the plan on some of its hosts; every host's report is in the journal when it comes."""
+def run_playbook(
+    running: Running, playbook: str, hosts: Sequence[str], builds: Mapping[Digest, Path]
+) -> PlaybookResult:
+    """Run one playbook of the plan on some of its hosts; every host's report is in the journal when it comes.
+
+    `builds` are the verified builds that a host may ask for, by digest; none on the way back.
+    """
     waves = {str(name): wave.number for wave in running.plan.waves for name in wave.hosts}
 
     def write_down(report: HostReport) -> None:
@@ -48,7 +54,7 @@ def run_playbook(running: Running, playbook: str, hosts: Sequence[str], build: P
         playbook=playbook,
         tree=str(running.tree.path),
         hosts=tuple(hosts),
-        upgrade=upgrade.instruction(running.plan, hosts, build),
+        upgrade=upgrade.instruction(running.plan, hosts, builds),
         forks=running.site.forks,
         timeout_seconds=running.plan.wave_timeout_seconds,
         dry_run=False,

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from upgrader.domain import plain
-from upgrader.domain.plan import Plan
-from upgrader.domain.release import Release
+from upgrader.domain.digest import Digest
+from upgrader.domain.plan import Plan, PlannedRelease
+from upgrader.domain.release import Release, digest_of
 
 FORMAT = "upgrader.upgrade/1"
 
 
-def instruction(plan: Plan, hosts: Iterable[str], build: Path | None) -> Mapping[str, Any]:
-    """What the playbooks of this plan are told. `build` is the path of the verified build; None when taking back."""
+def instruction(plan: Plan, hosts: Iterable[str], builds: Mapping[Digest, Path]) -> Mapping[str, Any]:
+    """What the playbooks of this plan are told. `builds` are the paths of verified builds, none when taking back."""
     release = plan.release
-    (planned,) = release.builds
     chosen = set(hosts)
     return {
         "format": FORMAT,
@@ -23,15 +23,13 @@ def instruction(plan: Plan, hosts: Iterable[str], build: Path | None) -> Mapping
         "system": str(release.system),
         "version": str(release.version),
         "strategy": release.strategy.value,
-        "build": {
-            "file": str(planned.file),
-            "path": str(build) if build else "",
-            "sha256": planned.sha256.hex,
-            "size": planned.size,
-        },
+        "digest": digest_of(release.builds).hex,
+        "builds": _builds(release, builds),
         "service": plain.to_plain(release.service),
         "health": {"command": release.health.command, "seconds": release.health.timeout_seconds},
         "config": [{"from": file.source, "to": file.target} for file in release.config],
+        "defaults": dict(release.parameters),
+        **_terms(release),
         "keep": release.keep,
         "confirm_seconds": plan.confirm_seconds,
         "follows": list(release.follows),
@@ -40,7 +38,7 @@ def instruction(plan: Plan, hosts: Iterable[str], build: Path | None) -> Mapping
 
 
 def question(change: str, release: Release) -> Mapping[str, Any]:
-    """What preflight is told: only which system to look at."""
+    """What preflight is told before there is a plan: which system to look at, and what would be brought."""
     return {
         "format": FORMAT,
         "change": change,
@@ -48,5 +46,26 @@ def question(change: str, release: Release) -> Mapping[str, Any]:
         "system": str(release.system),
         "version": str(release.version),
         "strategy": release.strategy.value,
+        "digest": digest_of(release.builds).hex,
+        "builds": _builds(release, {}),
         "service": plain.to_plain(release.service),
+        **_terms(release),
     }
+
+
+def _builds(release: Release | PlannedRelease, paths: Mapping[Digest, Path]) -> list[Mapping[str, Any]]:
+    return [
+        {
+            "file": str(build.file),
+            "path": str(paths.get(build.sha256, "")),
+            "sha256": build.sha256.hex,
+            "size": build.size,
+        }
+        for build in release.builds
+    ]
+
+
+def _terms(release: Release | PlannedRelease) -> Mapping[str, Any]:
+    """What only one strategy asks for."""
+    found = {"package": release.package, "files": release.files}
+    return {name: plain.to_plain(terms) for name, terms in found.items() if terms is not None}

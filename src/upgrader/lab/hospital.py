@@ -154,12 +154,15 @@ class Hospital:
             "system": SYSTEM,
             "version": version,
             "strategy": "archive",
-            "build": {
-                "file": archive.name,
-                "path": str(archive),
-                "sha256": release.builds[0].sha256.hex,
-                "size": release.builds[0].size,
-            },
+            "digest": release.builds[0].sha256.hex,
+            "builds": [
+                {
+                    "file": archive.name,
+                    "path": str(archive),
+                    "sha256": release.builds[0].sha256.hex,
+                    "size": release.builds[0].size,
+                }
+            ],
             "service": plain.to_plain(release.service),
             "health": {"command": release.health.command, "seconds": release.health.timeout_seconds},
             "config": [{"from": file.source, "to": file.target} for file in release.config],

@@ -30,7 +30,8 @@ from upgrader.adapters.documents.models import (
     written_as,
 )
 from upgrader.adapters.documents.reading import read_document
-from upgrader.adapters.documents.values import matching, one_of, seconds, text, whole, wrong
+from upgrader.adapters.documents.strategy import FilesModel, PackageModel, strategy_findings
+from upgrader.adapters.documents.values import matching, one_of, prose, seconds, text, whole, wrong
 from upgrader.adapters.documents.yaml_nodes import Text, describe
 from upgrader.domain.build_kind import kind_of_name
 from upgrader.domain.probe import Probe, ProbeKind
@@ -47,6 +48,7 @@ from upgrader.domain.release import (
 )
 
 RESERVED = frozenset({"release.yml", "sha256sums", "sha256sums.sig"})
+OWN_PARAMETERS = frozenset({"root", "home", "shared", "version", "system"})  # the host fills these in
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 FOLLOWS = re.compile(r"[0-9A-Za-z.+~_*?-]*[0-9A-Za-z][0-9A-Za-z.+~_*?-]*")
 PLACEHOLDER = re.compile(r"\{[a-z][a-z0-9_]*\}")
@@ -97,6 +99,18 @@ def _header_name(node: object) -> str:
     return name
 
 
+def _parameter_name(node: object) -> str:
+    name: str = matching(r"[A-Za-z][A-Za-z0-9_]{0,63}", "result_timeout", str)(node)
+    if name in OWN_PARAMETERS:
+        raise wrong("wrong-value", expected=f"≠ {' | '.join(sorted(OWN_PARAMETERS))}", found=name)
+    return name
+
+
+def _default(node: object) -> str:
+    """A vendor's default: one line, which may be empty when it is written as such."""
+    return "" if isinstance(node, Text) and node == "" and node.written else prose(1000)(node)
+
+
 Probed = Annotated[str, reads(_with_placeholders)]
 Allowed = Annotated[int, reads(whole(0, 100_000))]
 
@@ -116,12 +130,12 @@ class _Build(Model):
 
 class _Service(Model):
     name: Annotated[str, reads(matching(r"[a-z0-9][a-z0-9._-]{0,63}", "exam-scheduling", str))]
-    unit: Inside
-    script: Inside
+    unit: Inside | None = None
+    script: Inside | None = None
     settle: Annotated[int, reads(seconds(0, 600))]
 
     def findings(self) -> Iterator[Finding]:
-        if not self.unit.endswith(".service"):
+        if self.unit is not None and not self.unit.endswith(".service"):
             yield Finding(("unit",), "wrong-form", {"expected": f"etc/{self.name}.service", "found": self.unit})
 
 
@@ -249,13 +263,22 @@ class _Release(Model):
     service: _Service
     health: _Health
     config: tuple[_Config, ...] = ()
+    parameters: dict[Annotated[str, reads(_parameter_name)], Annotated[str, reads(_default)]] | None = None
+    package: PackageModel | None = None
+    files: FilesModel | None = None
     keep: Annotated[int, reads(whole(1, 20))]
     probes: Annotated[tuple[AnyProbe, ...], at_least_one()]
     thresholds: _Thresholds
 
     def findings(self) -> Iterator[Finding]:
-        if self.strategy is Strategy.ARCHIVE and len(self.builds) != 1:
-            yield Finding(("builds", 1), "one-build-only", {"found": len(self.builds)})
+        yield from strategy_findings(
+            self.strategy,
+            self.version,
+            [build.file for build in self.builds],
+            self.service.unit,
+            self.service.script,
+            {Strategy.PACKAGE: self.package, Strategy.FILES: self.files},
+        )
         for n, build in enumerate(self.builds):
             if kind_of_name(build.file) not in CONSUMED[self.strategy]:
                 expected = " | ".join(sorted(CONSUMED[self.strategy]))
@@ -283,9 +306,12 @@ class _Release(Model):
             downtime_seconds=self.downtime,
             builds=tuple(build.to_domain() for build in self.builds),
             documents=tuple(document.to_domain() for document in self.documents),
-            service=Service(self.service.name, self.service.unit, self.service.script, self.service.settle),
+            service=Service(self.service.name, self.service.unit or "", self.service.script or "", self.service.settle),
             health=Health(self.health.command, self.health.timeout),
             config=tuple(ConfigFile(config.source, config.target) for config in self.config),
+            parameters=dict(self.parameters or {}),
+            package=self.package.to_domain() if self.package else None,
+            files=self.files.to_domain() if self.files else None,
             keep=self.keep,
             probes=tuple(probe.to_domain() for probe in self.probes),
             thresholds=Thresholds(

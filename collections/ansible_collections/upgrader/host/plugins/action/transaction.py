@@ -28,10 +28,8 @@ SHELL = "/bin/sh"
 
 VERBS = ("upgrade", "rollback", "preflight", "verify")
 UNKNOWN = "unknown"
-NO_BUILD = "0" * 64
 # What preflight fills in when it is asked before there is a plan: what is installed, and is the host able?
 QUESTION: Mapping[str, Any] = {
-    "build": {"file": "", "path": "", "sha256": NO_BUILD, "size": 0},
     "health": {"command": "", "seconds": 1},
     "config": (),
     "keep": 1,
@@ -189,10 +187,13 @@ def parse_order(arguments: Mapping[str, Any], host: str) -> Order:
         raise InputRefused(f"unknown verb {verb}")
     if not isinstance(upgrade, Mapping) or upgrade.get("format") != VARIABLE_FORMAT:
         raise InputRefused(f"the variable upgrade is not of format {VARIABLE_FORMAT}")
-    if verb == "preflight":
+    if upgrade.get("strategy") != "archive":
+        raise InputRefused(f"the strategy {upgrade.get('strategy')} is not carried to hosts yet")
+    asked_before_plan = verb == "preflight" and "base" not in upgrade
+    if asked_before_plan:
         upgrade = {**QUESTION, **upgrade}
     try:
-        order = _order(verb, arguments, upgrade, host)
+        order = _order(verb, arguments, upgrade, host, knows_build=not asked_before_plan)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputRefused(f"the variable upgrade is not whole: {error!r}") from error
     for name, value in (*order.inputs.items(), *order.pairs):
@@ -201,15 +202,17 @@ def parse_order(arguments: Mapping[str, Any], host: str) -> Order:
     return order
 
 
-def _order(verb: str, arguments: Mapping[str, Any], upgrade: Mapping[str, Any], host: str) -> Order:
-    build = upgrade["build"]
+def _order(
+    verb: str, arguments: Mapping[str, Any], upgrade: Mapping[str, Any], host: str, *, knows_build: bool
+) -> Order:
+    (build,) = upgrade["builds"]
     path = Path(str(build["path"]))
     if verb == "upgrade" and (not path.is_file() or path.stat().st_size != int(build["size"])):
         raise InputRefused(f"the build {path} is not here, or is not {build['size']} bytes long")
     return Order(
         verb=verb,
         build=path,
-        knows_build=build["sha256"] != NO_BUILD,
+        knows_build=knows_build,
         inputs={
             "format": FORMAT,
             "key": _matching(WORD, f"{upgrade['change']}.{str(upgrade['plan'])[:12]}"),
@@ -254,6 +257,7 @@ def _base(verb: str, base: Mapping[str, Any], host: str) -> str:
 def _pairs(upgrade: Mapping[str, Any], parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for pattern in upgrade.get("follows", ()):
         yield "follows", str(pattern)
+    parameters = {**upgrade.get("defaults", {}), **parameters}
     for entry in upgrade["config"]:
         yield "config.from", str(entry["from"])
         yield "config.to", str(entry["to"])
