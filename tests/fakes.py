@@ -130,6 +130,9 @@ class Branch:
     def refresh(self) -> Commit:
         return self.commits[-1]
 
+    def tip(self) -> Commit:
+        return self.commits[-1]
+
     def at(self, commit: str) -> Commit:
         return next(known for known in self.commits if known.commit == commit)
 
@@ -166,6 +169,9 @@ class TrustedPeople:
 
     def load(self) -> Trust:
         return self.trust
+
+    def chain(self) -> Sequence[Trust]:
+        return (self.trust,)
 
     def check_current(self, trust: Trust, now: datetime) -> None:
         if now >= trust.expires:

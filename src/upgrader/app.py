@@ -53,7 +53,7 @@ def open_site(choices: Choices) -> Site:
 
     Raises PreflightFailed `site-not-found`, BadInput for a wrong upgrader.yml.
     """
-    from upgrader.adapters import bundle, documents, ssh_signatures
+    from upgrader.adapters import bundle, documents
     from upgrader.adapters.build_store import BuildStore
     from upgrader.adapters.checkout import Checkout
     from upgrader.adapters.clock import system_clock
@@ -63,6 +63,7 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters.locks import Locks
     from upgrader.adapters.trust_files import TrustFiles
     from upgrader.adapters.trusted_mirror import TrustedMirror
+    from upgrader.adapters.verified_signatures import VerifiedSignatures
 
     directory = find_site(choices.folder)
     settings = documents.read_settings((directory / SETTINGS).read_bytes(), SETTINGS)
@@ -78,7 +79,7 @@ def open_site(choices: Choices) -> Site:
         clone=clone,
         mirror=mirror,
         trust=trust,
-        signatures=ssh_signatures,
+        signatures=VerifiedSignatures(state / "cache" / "verified"),
         builds=BuildStore(state / "builds"),
         documents=documents,
         inventory=AnsibleInventory(state / "cache" / "inventory"),

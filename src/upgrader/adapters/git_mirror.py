@@ -9,7 +9,8 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
@@ -106,6 +107,7 @@ class GitMirror:
         self._url = url
         self._ref = f"refs/heads/{branch}"
         self._environment = {**ENVIRONMENT, **({"GIT_SSH_COMMAND": ssh_command} if ssh_command else {})}
+        self._reading: _Reading | None = None
 
     def refresh(self) -> Snapshot:
         """Fetch the branch and give its tip. Makes the mirror on first use.
@@ -116,27 +118,28 @@ class GitMirror:
         """
         if not (self._directory / "config").exists():
             self._create()
-        self._check_own_repository()
-        before = self._tip(self._ref)
+        self._read_afresh()
+        refs = self._check_own_repository()
+        before = refs.get(self._ref)
         if before is not None:
             self._check_whole(before)
-        tip = self._fetch()
+        tip = self._fetch(was_cut_off=INCOMING in refs)
         snapshot = self._accept(tip, before)
-        self._git("update-ref", self._ref, tip, before or "")
+        moved = f"update {self._ref} {tip} {before or '0' * len(tip)}\ndelete {INCOMING} {tip}\n"
+        self._git("update-ref", "--stdin", said=moved.encode("ascii"))
         return snapshot
 
     def snapshot(self) -> Snapshot:
         """The tip that was accepted last, without asking the remote repository."""
-        self._check_own_repository()
-        tip = self._tip(self._ref)
+        self._read_afresh()
+        tip = self._check_own_repository().get(self._ref)
         if tip is None:
             raise Refused("branch-missing", url=self._url, branch=self._ref)
         return self._accept(tip, None)
 
     def at(self, commit: str) -> Snapshot:
         """An earlier commit of the branch. Raises Refused `commit-not-on-branch` unless our tip grew from it."""
-        self._check_own_repository()
-        tip = self._tip(self._ref)
+        tip = self._check_own_repository().get(self._ref)
         if tip is None:
             raise Refused("branch-missing", url=self._url, branch=self._ref)
         with self.objects() as objects:
@@ -181,21 +184,22 @@ class GitMirror:
 
     @contextmanager
     def objects(self) -> Iterator["Objects"]:
-        """One `git cat-file --batch` process, for as many objects as are asked for."""
-        process = subprocess.Popen(
-            self._command("cat-file", "--batch"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=self._environment,
-            cwd="/",
-            bufsize=0,
-        )
+        """The objects of this mirror, read by one `git cat-file --batch` process until the branch is looked at again.
+
+        After an error it is ended: what it would answer next could be the rest of what it was asked before.
+        """
+        if self._reading is None:
+            self._reading = _Reading(self._command("cat-file", "--batch"), self._environment)
         try:
-            yield Objects(cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout))
-        finally:
-            process.kill()  # it only reads: there is nothing that it could leave half done
-            process.communicate()
+            yield self._reading.objects
+        except BaseException:
+            self._read_afresh()
+            raise
+
+    def _read_afresh(self) -> None:
+        if self._reading is not None:
+            self._reading.end()
+        self._reading = None
 
     def _create(self) -> None:
         """Make an empty repository with the object format of the remote one, and with a configuration of our own."""
@@ -210,24 +214,30 @@ class GitMirror:
         except OSError as error:
             raise PreflightFailed("mirror-not-made", folder=self._directory, reason=error.strerror) from error
 
-    def _check_own_repository(self) -> None:
-        """Refuse a mirror that somebody has bent: it may not show other objects than those that we fetched."""
+    def _check_own_repository(self) -> Mapping[str, str]:
+        """Refuse a mirror that somebody has bent: it may not show other objects than those that we fetched.
+
+        Gives its refs, each with the commit that it names.
+        """
         found = [name for name in REDIRECTIONS if (self._directory / name).exists()]
         if (self._directory / "config").read_text("utf-8", "replace") not in CONFIGURATIONS.values():
             found.append("config")
-        refs = self._git("for-each-ref", "--format=%(refname)").decode("ascii", "replace").split()
+        told = self._git("for-each-ref", "--format=%(refname) %(objectname)").decode("ascii", "replace").splitlines()
+        refs = dict(line.split(" ", 1) for line in told)
         found += [ref for ref in refs if ref not in (self._ref, INCOMING)]
         if found:
             raise Refused("git-mirror-altered", folder=self._directory, found=", ".join(found))
+        return refs
 
     def _check_whole(self, tip: str) -> None:
         """Tell a mirror that was damaged from a remote repository that does not answer: git would mix them up."""
         with self.objects() as objects:
-            objects.commit(tip)
+            objects.read(tip, "commit")
 
-    def _fetch(self) -> str:
+    def _fetch(self, *, was_cut_off: bool) -> str:
         """Fetch the branch under a name of its own, to be looked at before it is accepted; give its tip."""
-        self._git("update-ref", "-d", INCOMING)
+        if was_cut_off:
+            self._git("update-ref", "-d", INCOMING)
         self._remote(
             "fetch",
             "--quiet",
@@ -271,20 +281,20 @@ class GitMirror:
             return Refused("git-object-refused", url=self._url, reason=reason)
         return PreflightFailed("repository-unreachable", url=self._url, reason=reason)
 
-    def _git(self, *arguments: str) -> bytes:
-        """Run a command on the mirror itself."""
+    def _git(self, *arguments: str, said: bytes = b"") -> bytes:
+        """Run a command on the mirror itself. `said` is what it is told on its standard input."""
         try:
-            return self._run(arguments, LOCAL_SECONDS)
+            return self._run(arguments, LOCAL_SECONDS, said)
         except subprocess.CalledProcessError as error:
             reason = error.stderr.decode("utf-8", "replace").strip()[:300]
             raise Integrity("git-mirror-damaged", folder=self._directory, reason=reason) from error
         except (OSError, subprocess.TimeoutExpired) as error:
             raise PreflightFailed("git-not-run", reason=error) from error
 
-    def _run(self, arguments: Iterable[str], seconds: int) -> bytes:
+    def _run(self, arguments: Iterable[str], seconds: int, said: bytes = b"") -> bytes:
         return subprocess.run(
             self._command(*arguments),
-            stdin=subprocess.DEVNULL,
+            input=said,
             capture_output=True,
             check=True,
             env=self._environment,
@@ -296,6 +306,28 @@ class GitMirror:
         settings = [part for setting in SETTINGS for part in ("-c", setting)]
         place = [] if arguments[0] in ("init", "ls-remote") else [f"--git-dir={self._directory}"]
         return ["git", *place, *settings, *arguments]
+
+
+class _Reading:
+    """A `git cat-file --batch` process. It ends with `end`, with this value, or with the program."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            cwd="/",
+            bufsize=0,
+        )
+        self.objects = Objects(cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout))
+        self.end = weakref.finalize(self, _end, process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()  # it only reads: there is nothing that it could leave half done
+    process.communicate()
 
 
 def _lost(objects: Objects, had: str | None, kept: str | None, place: str) -> Iterator[str]:

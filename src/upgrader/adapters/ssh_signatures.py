@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +47,8 @@ VERIFY_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "HO
 VERIFY_SECONDS = 30
 NOISE = b"Signing data on standard input"
 
+Prove = Callable[[Claim, str], None]  # raises Refused unless this public key made the signature of the claim
+
 
 def sign(content: bytes, namespace: Namespace, key: Path) -> bytes:
     """Sign with a private key, or with the public half of a key that an agent holds. Gives the armoured signature.
@@ -67,8 +70,10 @@ def sign(content: bytes, namespace: Namespace, key: Path) -> bytes:
     return signature
 
 
-def verify(claim: Claim, at: datetime) -> str:
+def verify(claim: Claim, at: datetime, prove: Prove | None = None) -> str:
     """Give the fingerprint of the key with which the claim's principal signed exactly its content, or raise Refused.
+
+    `prove` may stand in for the last step alone; whether a key counts at that time is looked at here, every time.
 
     1. is there one, and nothing else?   2. is every field as it should be?   3. is the key one of theirs, valid `at`?
     4. ssh-keygen
@@ -82,7 +87,7 @@ def verify(claim: Claim, at: datetime) -> str:
         raise Refused("signature-invalid", file=file, person=person, reason=reason)
     _check_key_kind(parsed, file, person)
     _check_key_is_theirs(parsed, claim, at)
-    _run_verify(claim, PersonId(person), parsed.public)
+    (prove or prove_with_ssh_keygen)(claim, parsed.public)
     return parsed.fingerprint
 
 
@@ -250,28 +255,45 @@ def _check_key_is_theirs(signature: _Signature, claim: Claim, at: datetime) -> N
         raise Refused("key-not-valid", **fields, at=at)
 
 
-def _run_verify(claim: Claim, principal: PersonId, public: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="upgrader-verify-") as folder:
-        signers, detached = Path(folder, "allowed_signers"), Path(folder, "signature")
-        signers.write_text(f'{principal} namespaces="{claim.namespace.value}" {public}\n', "ascii")
-        detached.write_bytes(claim.signature)
-        command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", principal]
-        command += ["-n", claim.namespace.value, "-s", str(detached)]
+def prove_with_ssh_keygen(claim: Claim, public: str) -> None:
+    """Let ssh-keygen say whether the key `public` made this signature. Raises Refused `signature-invalid`.
+
+    It reads allowed signers, signature and content from memory: nothing of them is written to a disk.
+    """
+    person = PersonId(claim.principal)
+    signers = f'{person} namespaces="{claim.namespace.value}" {public}\n'.encode("ascii")
+    with _in_memory(signers) as allowed, _in_memory(claim.signature) as detached, _in_memory(claim.content) as content:
+        command = ["ssh-keygen", "-Y", "verify", "-f", f"/dev/fd/{allowed}", "-I", person]
+        command += ["-n", claim.namespace.value, "-s", f"/dev/fd/{detached}"]
         try:
             ended = subprocess.run(
                 command,
-                input=claim.content,
+                stdin=content,
                 capture_output=True,
                 check=False,
                 env=VERIFY_ENVIRONMENT,
-                cwd=folder,
+                cwd="/",
                 timeout=VERIFY_SECONDS,
+                pass_fds=(allowed, detached),
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise PreflightFailed("ssh-keygen-not-run", reason=error) from error
     if ended.returncode != 0:
         reason = (ended.stderr or ended.stdout).decode(errors="replace").strip().splitlines()
-        raise Refused("signature-invalid", file=claim.file, person=principal, reason=reason[0][:200] if reason else "-")
+        raise Refused("signature-invalid", file=claim.file, person=person, reason=reason[0][:200] if reason else "-")
+
+
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[int]:
+    """A file of the kernel's that only this process and those that it starts can read; at its beginning."""
+    descriptor = os.memfd_create("upgrader-verify")
+    try:
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _run_and_pass_on(command: list[str], document: int) -> tuple[bytes, str, int]:

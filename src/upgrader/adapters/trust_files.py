@@ -29,10 +29,14 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 class TrustFiles:
-    """The folder of the chain. It, and every file in it, must be root's or ours, and writable by nobody else."""
+    """The folder of the chain. It, and every file in it, must be root's or ours, and writable by nobody else.
+
+    The files are read each time; bytes that were found to hold once, after the same bytes before them, still do.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._held: dict[Digest, Trust] = {}
 
     def versions(self) -> tuple[int, ...]:
         """Which versions lie there, in order. Says nothing of whether they count."""
@@ -46,15 +50,14 @@ class TrustFiles:
 
         Whether it has expired is asked with `check_current`.
         """
-        trust = self._walk()
-        if trust is None:
-            raise Refused("trust-missing", folder=self._folder)
-        return trust
+        return self.chain()[-1]
 
     def chain(self) -> tuple[Trust, ...]:
         """Every version, oldest first, once the whole chain was found to hold. Raises Refused where it does not."""
-        self.load()
-        return tuple(self._read(version) for version in self.versions())
+        chain = self._walk()
+        if not chain:
+            raise Refused("trust-missing", folder=self._folder)
+        return chain
 
     def files(self) -> Sequence[Path]:
         """Every file of the chain, as evidence keeps it: the versions and their signatures."""
@@ -68,11 +71,11 @@ class TrustFiles:
         """The fingerprint of the first root keys, which people compare by word of mouth and keep on paper."""
         if 1 not in self.versions():
             raise Refused("trust-missing", folder=self._folder)
-        return root_fingerprint(self._read(1).root)
+        return root_fingerprint(_read_version(1, self._content(1)).root)
 
     def install(self, trust: Trust, signatures: Sequence[bytes]) -> None:
         """Make `trust` the newest version. Raises Refused, with the chain as it was, unless it follows and holds."""
-        before = self._walk()
+        before = next(reversed(self._walk()), None)
         expected = before.version + 1 if before else 1
         if trust.version != expected:
             raise Refused("trust-version", expected=expected, found=trust.version)
@@ -88,24 +91,27 @@ class TrustFiles:
         except OSError as error:
             raise PreflightFailed("trust-not-written", folder=self._folder, reason=error.strerror) from error
 
-    def _walk(self) -> Trust | None:
-        before: Trust | None = None
+    def _walk(self) -> tuple[Trust, ...]:
+        """Every version, oldest first, each found to follow the one before. Raises Refused where one does not."""
+        chain: list[Trust] = []
+        read = Digest.of(b"")  # over all bytes of the chain so far
         if self._folder.exists():
             _check_mode(self._folder.lstat(), self._folder, stat.S_ISDIR)
         for expected, version in enumerate(self.versions(), 1):
             if version != expected:
                 raise Refused("trust-chain-gap", expected=expected, found=version)
-            trust = self._read(version)
-            _check_step(trust, trust.to_bytes(), self._signatures(version), before)
-            before = trust
-        return before
+            content, signatures = self._content(version), self._signatures(version)
+            digests = (read, Digest.of(content), *(Digest.of(signatures[name]) for name in sorted(signatures)))
+            read = Digest.of("\n".join(digest.hex for digest in digests).encode("ascii"))
+            if read not in self._held:
+                trust = _read_version(version, content)
+                _check_step(trust, content, signatures, chain[-1] if chain else None)
+                self._held[read] = trust
+            chain.append(self._held[read])
+        return tuple(chain)
 
-    def _read(self, version: int) -> Trust:
-        name = f"trust.{version}.json"
-        trust = read_trust(_read_guarded(self._folder / name), name)
-        if trust.version != version:
-            raise Refused("trust-version", expected=version, found=trust.version)
-        return trust
+    def _content(self, version: int) -> bytes:
+        return _read_guarded(self._folder / f"trust.{version}.json")
 
     def _signatures(self, version: int) -> dict[str, bytes]:
         matches = (SIGNATURE_FILE.fullmatch(path.name) for path in sorted(self._folder.iterdir()))
@@ -122,6 +128,13 @@ class TrustFiles:
                     os.fsync(file.fileno())
                 Path(incoming, name).replace(self._folder / name)
                 sync_folder(self._folder)
+
+
+def _read_version(version: int, content: bytes) -> Trust:
+    trust = read_trust(content, f"trust.{version}.json")
+    if trust.version != version:
+        raise Refused("trust-version", expected=version, found=trust.version)
+    return trust
 
 
 def check_current(trust: Trust, now: datetime) -> None:

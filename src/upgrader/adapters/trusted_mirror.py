@@ -6,6 +6,7 @@ from pathlib import Path
 from upgrader.adapters.git_mirror import GitMirror, Snapshot
 from upgrader.adapters.trust_files import TrustFiles
 from upgrader.domain.digest import Digest
+from upgrader.domain.trust import Repository
 
 
 class TrustedMirror:
@@ -14,12 +15,16 @@ class TrustedMirror:
     def __init__(self, directory: Path, trust: TrustFiles) -> None:
         self._directory = directory
         self._trust = trust
+        self._opened: dict[Repository, GitMirror] = {}
 
     def refresh(self) -> Snapshot:
         return self._mirror().refresh()
 
     def at(self, commit: str) -> Snapshot:
         return self._mirror().at(commit)
+
+    def tip(self) -> Snapshot:
+        return self._mirror().snapshot()
 
     def removed_records(self, commit: str, folder: str) -> Sequence[str]:
         return self._mirror().removed_records(commit, folder)
@@ -29,4 +34,6 @@ class TrustedMirror:
 
     def _mirror(self) -> GitMirror:
         repository = self._trust.load().repository
-        return GitMirror(self._directory, repository.url, repository.branch)
+        if repository not in self._opened:
+            self._opened = {repository: GitMirror(self._directory, repository.url, repository.branch)}
+        return self._opened[repository]
