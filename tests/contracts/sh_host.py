@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 import uuid
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
-SCRIPT = REPOSITORY / "collections/ansible_collections/upgrader/host/plugins/host/transaction.sh"
+PARTS = REPOSITORY / "collections/ansible_collections/upgrader/host/plugins/plugin_utils/host_script.py"
 MARKER = "UPGRADER_TEST_HOST"
 SYSTEM = "exam-scheduling"
 
@@ -39,6 +40,14 @@ status)
     alive ;;
 esac
 """
+
+
+def whole_script(strategy: str = "archive") -> str:
+    """The transaction script as a host gets it, with the line that calls it."""
+    return subprocess.run([sys.executable, str(PARTS), strategy], capture_output=True, text=True, check=True).stdout
+
+
+SCRIPT = whole_script()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +155,11 @@ class ShHost:
         }
         return "".join(f"{name}={value}\n" for name, value in values.items()) + "end=inputs\n"
 
-    def command(self, verb: str, script: Path = SCRIPT) -> list[str]:
+    def command(self, verb: str, script: Path | None = None) -> list[str]:
+        """The call of `verb`, with the script as it is or with another one."""
+        if script is None:
+            script = self.folder / "transaction.sh"
+            script.write_text(SCRIPT)
         return [self.shell, str(script), verb]
 
     @property
@@ -188,8 +201,7 @@ class ShHost:
 
     def crash_after(self, fact: str) -> Path:
         """The same script, which is killed as soon as this fact is in the journal, as by a power cut."""
-        text = SCRIPT.read_text()
-        changed = re.sub(r"^record\(\)", "record_for_good()", text, flags=re.MULTILINE)
+        changed = re.sub(r"^record\(\)", "record_for_good()", SCRIPT, flags=re.MULTILINE)
         killing = f'record() {{ record_for_good "$@" || return; [ "$1" != {fact} ] || kill -KILL $$; }}\n'
         script = self.folder / f"crash-{fact}.sh"
         script.write_text(changed.replace("#:call\n", killing + "#:call\n"))

@@ -60,7 +60,7 @@ def test_the_script_passes_shellcheck() -> None:
     checker = shutil.which("shellcheck", path=f"{REPOSITORY}/.venv/bin:{os.environ['PATH']}")
     if checker is None:
         pytest.skip("shellcheck is not installed")
-    subprocess.run([checker, "--shell=sh", str(SCRIPT)], check=True)
+    subprocess.run([checker, "--shell=sh", "-"], input=SCRIPT.encode(), check=True)
 
 
 def test_a_first_version_is_installed_and_the_second_time_nothing_is_sent(host: ShHost, tmp_path: Path) -> None:
@@ -422,7 +422,7 @@ def test_old_versions_are_pruned_but_never_the_one_to_go_back_to(host: ShHost, o
 
 def test_a_text_cut_on_its_way_does_nothing(host: ShHost, tmp_path: Path) -> None:
     build = make_build(tmp_path, "1.0")
-    script = SCRIPT.read_text().partition("#:call\n")[0]
+    script = SCRIPT.partition("#:call\n")[0]
     whole = f"{script}#:call\nmain apply <<'UPGRADER_INPUTS'\n{host.lines(build)}UPGRADER_INPUTS\n"
     ends = [*range(1, len(whole), 1777), len(whole) - len("end=inputs\nUPGRADER_INPUTS\n"), len(whole) - 20]
 

@@ -1,7 +1,7 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
 """One task that takes a system on one host from one version to another, or back.
 
-Everything on the host is done by one shell script, `plugins/host/transaction.sh`. This plugin sends that script with
+Everything on the host is done by one shell script, put together from `plugins/host/`. This plugin sends that script with
 its inputs over the connection which Ansible already has, streams the build when the script asks for it, and hands on
 the one line of facts that the script tells. A host that is already right costs one remote command and no build.
 """
@@ -17,11 +17,10 @@ from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.upgrader.host.plugins.plugin_utils.host_script import STRATEGIES, host_script
 
 FORMAT = "upgrader.host/1"
 VARIABLE_FORMAT = "upgrader.upgrade/1"
-SCRIPT = Path(__file__).parent.parent / "host" / "transaction.sh"
-CALL = "#:call\n"
 # The script is read whole before any of it runs, so that a link cut on the way leaves nothing half done.
 COMMAND = 'upgrader_script=$(cat) && eval "$upgrader_script"'
 SHELL = "/bin/sh"
@@ -145,7 +144,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
         self._sent += order.build.stat().st_size
 
     def _ask(self, verb: str, order: Order, *, sent: bool = False) -> dict[str, Any]:
-        text = _script() + order.call(verb, sent=sent, user=self._login_name())
+        text = host_script(order.strategy) + order.call(verb, sent=sent, user=self._login_name())
         self._sent += len(text)
         ended = self._low_level_execute_command(COMMAND, in_data=text, executable=SHELL)
         for line in reversed(ended["stdout_lines"]):
@@ -168,6 +167,7 @@ class Order:
     """
 
     verb: str
+    strategy: str
     build: Path
     knows_build: bool
     inputs: Mapping[str, str]
@@ -209,8 +209,11 @@ def _order(
     path = Path(str(build["path"]))
     if verb == "upgrade" and (not path.is_file() or path.stat().st_size != int(build["size"])):
         raise InputRefused(f"the build {path} is not here, or is not {build['size']} bytes long")
+    if upgrade["strategy"] not in STRATEGIES:
+        raise InputRefused(f"unknown strategy {upgrade['strategy']}")
     return Order(
         verb=verb,
+        strategy=str(upgrade["strategy"]),
         build=path,
         knows_build=knows_build,
         inputs={
@@ -270,11 +273,6 @@ def _matching(pattern: re.Pattern[str], value: Any) -> str:
     if not pattern.fullmatch(text):
         raise InputRefused(f"malformed: {text[:80]!r}")
     return text
-
-
-def _script() -> str:
-    """The script up to the line that calls it."""
-    return SCRIPT.read_text(encoding="utf-8").partition(CALL)[0] + CALL
 
 
 def _told(*, outcome: str, step: str, detail: str) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+# The vendor's templates in $unpacked are filled with the site's values.
+
+configure() { # fill the vendor's templates; @name@ without a value is a failure
+    values=$state/values
+    (umask 077 && printf '%sroot=%s\nhome=%s\nshared=%s\nversion=%s\nsystem=%s\n' "$parameters" \
+        "$root/$system" "$home" "$shared" "$version" "$system" >"$values") || lose config 'the parameters could not be written'
+    printf '%s' "$configs" >"$state/configs"
+    while IFS='|' read -r template target; do
+        configure_one || lose config "$detail"
+    done <"$state/configs"
+    rm -f "$values" "$state/configs"
+    if [ "$manager" = systemd ]; then
+        [ -f "$unpacked/$unit" ] || lose config "the unit file $unit is not in the build"
+    else
+        [ -x "$unpacked/$script" ] || lose config "the service script $script is not in the build, or is no program"
+    fi
+}
+
+configure_one() {
+    detail="$template or $target leads outside its version"
+    is_inside "$template" || return 1
+    is_inside "$target" || return 1
+    [ -f "$unpacked/$template" ] || { detail="$template is not in the build"; return 1; }
+    mkdir -p "$(dirname "$unpacked/$target")"
+    [ "$template" = "$target" ] || cp -p "$unpacked/$template" "$unpacked/$target" || { detail="$target could not be written"; return 1; }
+    awk '
+        FNR == NR { at = index($0, "="); value[substr($0, 1, at - 1)] = substr($0, at + 1); next }
+        {
+            rest = $0; line = ""
+            while (match(rest, /@[A-Za-z][A-Za-z0-9_]*@/)) {
+                name = substr(rest, RSTART + 1, RLENGTH - 2)
+                if (!(name in value)) { print FNR ": @" name "@ has no value" >"/dev/stderr"; bad = 1; exit 3 }
+                line = line substr(rest, 1, RSTART - 1) value[name]
+                rest = substr(rest, RSTART + RLENGTH)
+            }
+            print line rest
+        }' "$values" "$unpacked/$template" >"$state/filled" 2>"$output" || { detail="$template:$(last_words)"; return 1; }
+    cat "$state/filled" >"$unpacked/$target" || { detail="$target could not be written"; return 1; }
+    rm -f "$state/filled"
+}

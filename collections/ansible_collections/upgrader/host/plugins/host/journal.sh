@@ -1,0 +1,84 @@
+# The journal of this host, its clock and its lock.
+
+tick() { # sets clock: hundredths of a second since boot, which nobody sets back
+    IFS=' ' read -r uptime _ </proc/uptime
+    clock=$((${uptime%.*} * 100 + 1${uptime#*.} - 100))
+}
+
+# One line a fact, in the past tense, on disk before the next act: time boot clock key fact from to detail.
+record() { # fact, detail
+    tick
+    if [ -s "$journal" ] && [ -n "$(tail -c 1 "$journal")" ]; then echo >>"$journal"; fi # the last line was torn by a power cut
+    printf '%s %s %s %s %s %s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$boot" "$clock" "$key" "$1" "${from:--}" "${to:-$version}" \
+        "$(plain "${2:-}")" 2>/dev/null >>"$journal" || return 1
+    sync "$journal" 2>/dev/null || sync
+}
+
+# Sets open_* to the transaction that is neither confirmed nor taken back, key_* to the last one of this key, and `over` to
+# the keys that switched after it.
+read_journal() {
+    open_key='' open_fact='' key_fact='' key_from='' key_to='' key_switched='' over=''
+    [ -r "$journal" ] || return 0
+    while read -r _ boot_then _ who fact old new said; do
+        [ "$old" != - ] || old=''
+        case $fact in
+            armed | healthy) open_key=$who open_fact=$fact open_from=$old open_to=$new open_boot=$boot_then open_deadline=$said ;;
+            switch-started | undo-started) open_key=$who open_fact=$fact open_from=$old open_to=$new ;;
+            confirmed | taken-back | undo-failed | failed) open_key='' ;;
+        esac
+        if [ "$who" = "$key" ]; then
+            key_fact=$fact key_from=$old key_to=$new
+            case $fact in
+                switch-started) key_switched=yes over='' ;;
+                taken-back) key_switched='' ;;
+            esac
+        else
+            case $fact in
+                switch-started) over="${over% "$who"} $who" ;;
+                taken-back) over=${over% "$who"} ;;
+            esac
+        fi
+    done <"$journal"
+    pending=$open_key
+}
+
+# The lock is a link whose text names its holder, so that making it and naming the holder are one act. A holder that is gone
+# (process ended, or the host booted) is set aside by whoever makes the folder named after it.
+take_lock() {
+    mkdir -p "$state" 2>/dev/null || refuse rights "could not make $state"
+    me=$$.$(start_of $$).$boot
+    tries=$((wait_seconds * 5 + 1))
+    until ln -sn "$me" "$state/lock" 2>/dev/null; do
+        holder=$(readlink "$state/lock") || { [ -w "$state" ] || refuse rights "could not write below $state"; continue; }
+        if is_gone "$holder" && mkdir "$state/gone.$holder.$boot" 2>/dev/null; then
+            [ "$(readlink "$state/lock")" != "$holder" ] || rm -f "$state/lock"
+            rmdir "$state/gone.$holder.$boot"
+            continue
+        fi
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || refuse lock "another transaction runs on this host: process ${holder%%.*}"
+        sleep "$nap"
+    done
+    lock=held
+    output=$state/output.$$
+    tick
+}
+
+release_lock() {
+    [ -z "$lock" ] || rm -f "$state/lock"
+    lock=''
+}
+
+is_gone() { # holder
+    [ "${1##*.}" = "$boot" ] || return 0
+    since=${1#*.}
+    [ "$(start_of "${1%%.*}")" != "${since%%.*}" ]
+}
+
+start_of() { # pid: when it started, or nothing
+    { IFS= read -r line </proc/"$1"/stat; } 2>/dev/null || return 0
+    # shellcheck disable=SC2086 # the fields after the name, which alone may hold spaces
+    set -- ${line##*) }
+    shift 19
+    printf '%s' "$1"
+}

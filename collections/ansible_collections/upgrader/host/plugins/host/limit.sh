@@ -1,0 +1,44 @@
+# Programs of a vendor run in their own session and no longer than they may.
+
+# Run a command in a session of its own, in a folder, its words in $output. After the limit it is ended with all its
+# children, also those that left its process group: they carry its mark in their environment. 124 then.
+run_limited() { # seconds folder command...
+    limit=$1 folder=$2
+    shift 2
+    tick
+    mark=$$.$clock
+    limit_at=$((clock + limit * 100 - 5)) # clocks may differ by a little
+    (
+        if [ -n "$LOCALE" ]; then LC_ALL=$LOCALE; else unset LC_ALL; fi
+        cd "$folder" && UPGRADER_MARK=$mark exec setsid "$@"
+    ) </dev/null >"$output" 2>&1 &
+    child=$!
+    # shellcheck disable=SC2016 # expanded by that shell
+    setsid sh -c 'sleep "$1" && { kill -KILL "-$2" || kill -KILL "$2"; }' - "$limit" "$child" </dev/null >/dev/null 2>&1 &
+    guard=$!
+    while :; do
+        wait "$child" 2>/dev/null
+        code=$?
+        kill -0 "$child" 2>/dev/null || break # a signal to us ends `wait` too early
+    done
+    kill -KILL "-$guard" 2>/dev/null
+    kill -KILL "$guard" 2>/dev/null
+    wait "$guard" 2>/dev/null
+    tick
+    # Killed, and not before its time: that was the guard.
+    if [ "$code" -ne 137 ] || [ "$clock" -lt "$limit_at" ]; then return "$code"; fi
+    end_marked
+    echo "did not end within $limit s and was stopped: $*" >>"$output"
+    return 124
+}
+
+end_marked() {
+    for environment in /proc/[0-9]*/environ; do
+        case $({ tr '\0' '|' <"$environment"; } 2>/dev/null) in
+            *"UPGRADER_MARK=$mark|"*) ;;
+            *) continue ;;
+        esac
+        pid=${environment#/proc/}
+        kill -KILL "${pid%/environ}" 2>/dev/null
+    done
+}

@@ -1,0 +1,76 @@
+# The switch, and the way back.
+
+switch() {
+    record switch-started || lose journal 'the journal of this host could not be written'
+    changed=true
+    install_unit "$(strategy_home "$version")/$unit" || give_way service "$(last_words)"
+    tick
+    stopped_at=$clock
+    stop_service "$from" || give_way stop "$(last_words)"
+    strategy_switch || give_way switch "$(last_words)"
+    start_service "$version" || give_way restart "$(last_words)"
+    count_downtime
+}
+
+count_downtime() { # from the stop to the end of the start command; the watching client knows better
+    tick
+    [ -z "$stopped_at" ] || downtime_ms=$(((clock - stopped_at) * 10))
+}
+
+settle_and_check() {
+    read_main_process
+    sleep "$settle"
+    stays_up "$version" || give_way settle "the service did not stay up for $settle s"
+    tick
+    started=$clock
+    is_healthy "$version" || give_way health "$(last_words)"
+    tick
+    health_ms=$(((clock - started) * 10))
+    stays_up "$version" || give_way health 'the service ended while its health was checked'
+}
+
+stays_up() { # version
+    is_running "$1" && [ "$main_process" = "$(show_main_process)" ]
+}
+
+give_way() { # step detail: what has begun fails; the host goes back at once
+    failed_at=$1 reason=$2
+    take_back "$failed_at: $reason" || answer failed "$failed_at" "$reason; then the way back failed at $step: $detail"
+    answer rolled-back "$failed_at" "$reason"
+}
+
+# Undo what the open transaction started: link, unit file and service are again as before. Safe to call again.
+take_back() { # reason
+    record undo-started "$1"
+    changed=true
+    was_started=$(started_switching)
+    if [ -n "$was_started" ]; then
+        tick
+        stopped_at=${stopped_at:-$clock}
+        stop_service "$to" && stop_service "$from" || undo_fails stop "$(last_words)" || return 1
+    fi
+    strategy_back || undo_fails switch "$(last_words)" || return 1
+    restore_unit || undo_fails service "$(last_words)" || return 1
+    if [ -n "$was_started" ] && [ -n "$from" ]; then
+        start_service "$from" || undo_fails restart "$(last_words)" || return 1
+        count_downtime
+        read_main_process
+        sleep "$settle"
+        stays_up "$from" || undo_fails settle "version $from did not stay up" || return 1
+        is_healthy "$from" || undo_fails health "version $from: $(last_words)" || return 1
+    fi
+    record taken-back
+    disarm
+    forget_build
+}
+
+undo_fails() { # step detail: a person is needed; always false
+    step=$1 detail=$2
+    record undo-failed "$step: $detail"
+    disarm
+    return 1
+}
+
+started_switching() { # `yes` if the transaction of this key came as far as touching the service
+    (read_journal && printf '%s' "$key_switched")
+}

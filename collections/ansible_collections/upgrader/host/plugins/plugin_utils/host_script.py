@@ -1,0 +1,43 @@
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The transaction script as one text, put together from its parts below `plugins/host/`.
+
+`python host_script.py archive` prints it: the same text that a host gets, to read, to check, or to run by hand.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+PARTS = (
+    "front",
+    "verbs",
+    "judge",
+    "receive",
+    "unpack",
+    "configure",
+    "deadman",
+    "switch",
+    "service",
+    "limit",
+    "journal",
+    "answer",
+)
+STRATEGIES = ("archive",)
+CALL = "#:call\n"
+HERE = Path(__file__).parent.parent / "host"
+
+
+def host_script(strategy: str) -> str:
+    """Every part, the one strategy's last, up to the line after which the sender writes the call.
+
+    `strategy` is one of STRATEGIES. Raises KeyError for any other.
+    """
+    if strategy not in STRATEGIES:
+        raise KeyError(strategy)
+    files = [HERE / f"{part}.sh" for part in PARTS] + [HERE / "strategy" / f"{strategy}.sh"]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files) + "\n" + CALL
+
+
+if __name__ == "__main__":
+    sys.stdout.write(host_script(sys.argv[1]) + 'main "$@"\n')
