@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stories.hosts import answers, appointment_on, journal_on, version_on
-from upgrader.lab.hospital import ENGINEER, Hospital
+from upgrader.lab.hospital import ENGINEER, OWNER, Hospital
 
 pytestmark = pytest.mark.lab
 
@@ -77,6 +77,35 @@ def test_a_canary_that_vanishes_stops_the_change_and_touches_nobody_else(hospita
     finished = hospital.upgrader(ENGINEER, "--json", "apply", change, check=False)
     assert finished.code == 30
     assert finished.json()["state"] == "rolled-back"
+    assert versions(hospital) == {BASE}
+
+
+def test_a_host_that_is_gone_for_good_gets_an_owner_and_the_change_comes_to_an_end(
+    hospital: Hospital, tmp_path: Path
+) -> None:
+    change, canary = hospital.change_ready(GOOD), hospital.lab.hosts[0]
+    hospital.lab.power_off(canary)
+    assert hospital.upgrader(ENGINEER, "apply", change, check=False).code == 31
+    refused = hospital.upgrader(OWNER, "--json", "accept", change, "--yes", check=False)
+    assert refused.json()["code"] == "change-not-in-state"
+
+    who = ("--owner", OWNER, "--due", "+14d", "--reason", "its disk burnt, a new one is on order")
+    excepted = hospital.upgrader(ENGINEER, "--json", "exception", "add", change, canary.name, *who).json()
+    assert excepted["state"] == "rolled-back-in-part"
+    (pending,) = hospital.upgrader(ENGINEER, "--json", "pending").json()["pending"]
+    assert (pending["host"], pending["exception"]["owner"], pending["overdue"]) == (canary.name, OWNER, False)
+    assert hospital.upgrader(ENGINEER, "close", change, "--to", str(tmp_path), check=False).code == 10
+
+    hospital.upgrader(OWNER, "accept", change, "--yes")
+    closed = hospital.upgrader(ENGINEER, "--json", "close", change, "--to", str(tmp_path)).json()
+    assert closed["ending"] == "rolled-back-in-part"
+    assert hospital.upgrader(ENGINEER, "evidence", "verify", closed["bundle"]).code == 0
+
+    hospital.lab.power_on(canary)
+    hospital.upgrader(ENGINEER, "exception", "settle", change, canary.name, "--reason", "new disk, set up again")
+    assert hospital.upgrader(ENGINEER, "--json", "pending").json()["pending"] == []
+    again = hospital.upgrader(ENGINEER, "--json", "close", change, "--to", str(tmp_path / "again")).json()
+    assert Path(again["bundle"]).read_bytes() == Path(closed["bundle"]).read_bytes()
     assert versions(hospital) == {BASE}
 
 

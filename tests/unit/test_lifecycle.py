@@ -22,7 +22,10 @@ from upgrader.domain.lifecycle import (
 )
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "lifecycle.md"
-CHANGED_HOSTS = {State.APPLYING, State.SOAKING, State.STABLE, State.ROLLING_BACK, State.STUCK}
+CHANGED_HOSTS = {
+    *(State.APPLYING, State.SOAKING, State.STABLE),
+    *(State.ROLLING_BACK, State.STUCK, State.ROLLED_BACK_IN_PART),
+}
 
 
 def reachable_from(start: State) -> set[State]:
@@ -64,6 +67,12 @@ def test_what_was_rolled_back_is_never_applied_again() -> None:
     assert reachable_from(State.ROLLED_BACK) == {State.ROLLED_BACK, State.CLOSED}
 
 
+def test_a_change_that_could_not_be_taken_back_whole_is_closed_only_once_the_hospital_has_accepted_that() -> None:
+    after = {TRANSITIONS[State.ROLLED_BACK_IN_PART, event] for event in legal(State.ROLLED_BACK_IN_PART)}
+
+    assert after == {State.ROLLED_BACK_IN_PART, State.ROLLING_BACK, State.ACCEPTED}
+
+
 def test_apply_starts_only_what_was_authorized() -> None:
     assert [state for state in State if may(state, Event.APPLY_STARTED)] == [State.AUTHORIZED]
 
@@ -71,7 +80,7 @@ def test_apply_starts_only_what_was_authorized() -> None:
 def test_the_way_back_is_open_from_the_first_wave_until_acceptance() -> None:
     open_from = {state for state in State if may(state, Event.ROLLBACK_STARTED)}
 
-    assert open_from == {State.APPLYING, State.SOAKING, State.STABLE, State.STUCK}
+    assert open_from == {State.APPLYING, State.SOAKING, State.STABLE, State.STUCK, State.ROLLED_BACK_IN_PART}
 
 
 def test_events_are_facts_in_the_past_tense_and_each_has_its_own_words() -> None:

@@ -45,8 +45,9 @@ from upgrader.domain.record import (
     scan_name,
     write_record,
 )
-from upgrader.domain.trust import Organisation, PaperRule, Person, Row, Trust, read_trust, weaknesses
+from upgrader.domain.trust import Organisation, PaperRule, Person, Role, Row, Trust, read_trust, weaknesses
 
+CUSTODIANS = Role(name={"zh": "表单保管人", "en": "Form custodian"}, organisation=Organisation.HOSPITAL)
 PLAN = builders.plan_of()
 CODE = PlanCode.of(PLAN)
 SCAN = b"%PDF-1.7 a form with two signatures"
@@ -64,7 +65,10 @@ def trust_with(people: Sequence[Person] = (), **changes: Any) -> Trust:
         make_person(KEEPER, Organisation.HOSPITAL, CUSTODY),
     )
     fields: dict[str, Any] = {
-        "roles": {**usual.roles, CUSTODY: Organisation.HOSPITAL},
+        "roles": {
+            **usual.roles,
+            CUSTODY: Role(name={"zh": "表单保管人", "en": "Form custodian"}, organisation=Organisation.HOSPITAL),
+        },
         "people": people or (*usual.people, keyless, *custodians),
         "paper": PaperRule(CUSTODY, (DEPARTMENT,)),
     }

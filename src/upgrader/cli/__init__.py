@@ -29,6 +29,8 @@ VERBS: Mapping[str, str] = {
     "soak": "soak",
     "rollback": "rollback",
     "accept": "accept",
+    "exception": "exception",
+    "pending": "pending",
     "close": "close",
     "cancel": "cancel",
     "export": "export",

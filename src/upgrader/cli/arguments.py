@@ -74,6 +74,19 @@ def window(text: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
     return opens, closes
 
 
+def deadline(text: str, zone: str, now: datetime) -> datetime:
+    """Read `2026-12-05` (the end of that day) or `+14d` in a zone. Raises click.BadParameter."""
+    match = DURATION.fullmatch(text.removeprefix("+")) if text.startswith("+") and text != "+" else None
+    if match is not None:
+        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        return (now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)).replace(microsecond=0)
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=ZoneInfo(zone))
+    except ValueError as error:
+        raise click.BadParameter(f"expected a day such as 2026-12-05, or +14d; found {text!r}") from error
+    return day + timedelta(days=1)
+
+
 def _moment(text: str, zone: str, after: datetime) -> datetime:
     if text == "now":
         return after

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from upgrader.domain.host_exception import HostException, exceptions_of
 from upgrader.domain.journal import Entry, History
 from upgrader.domain.lifecycle import Event, State
 from upgrader.domain.plan import UNKNOWN, Plan
 from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.release import Thresholds
+
+REACHED = frozenset({HostOutcome.UPGRADED, HostOutcome.UNCHANGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Change:
     stopped_because: str
     reasons: tuple[str, ...]
     soak_started: datetime | None
+    exceptions: Mapping[str, HostException]
 
     @property
     def counts(self) -> Mapping[HostOutcome, int]:
@@ -69,6 +73,18 @@ class Change:
         whole = {HostOutcome.ROLLED_BACK, HostOutcome.UNCHANGED}
         touched = set(self.touched)
         return tuple(h for h in self.hosts.values() if h.name in touched and h.outcome not in whole)
+
+    @property
+    def left_behind(self) -> tuple[HostState, ...]:
+        """The hosts that are not as the change should leave them: on the new version, or taken back with the others."""
+        if self.stopped_because:
+            return self.not_restored
+        return tuple(host for host in self.hosts.values() if host.outcome not in REACHED)
+
+    @property
+    def unowned(self) -> tuple[str, ...]:
+        """The hosts that are left behind, and for which nobody answers yet."""
+        return tuple(host.name for host in self.left_behind if host.name not in self.exceptions)
 
 
 def view(history: History, plan: Plan | None) -> Change:
@@ -98,7 +114,8 @@ def view(history: History, plan: Plan | None) -> Change:
                 soak_started = entry.at
             case _:
                 pass
-    return Change(history.state, plan_digest, hosts, waves, because, reasons, soak_started)
+    exceptions = exceptions_of(history)
+    return Change(history.state, plan_digest, hosts, waves, because, reasons, soak_started, exceptions)
 
 
 def breach(outcomes: Iterable[HostState], wave: int, thresholds: Thresholds) -> str | None:

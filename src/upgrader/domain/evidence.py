@@ -37,6 +37,7 @@ class Ending(StrEnum):
     COMPLETED = "completed"
     COMPLETED_IN_PART = "completed-in-part"  # some hosts were left behind, each with an owner and a due date
     ROLLED_BACK = "rolled-back"
+    ROLLED_BACK_IN_PART = "rolled-back-in-part"  # some hosts could not be taken back, each with an owner and a due date
     CANCELLED = "cancelled"
 
 

@@ -96,6 +96,14 @@ class History:
     def of(self, *events: Event) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.event in events)
 
+    def up_to(self, event: Event) -> "History":
+        """The journal as it stood when `event` was last written; all of it when it never was."""
+        last = self.last(event)
+        if last is None or last is self.entries[-1]:
+            return self
+        before = self.entries[: last.seq + 1]
+        return read_history((entry.to_line() for entry in before), "journal.jsonl")
+
     def last(self, *events: Event) -> Entry | None:
         return next((entry for entry in reversed(self.entries) if entry.event in events), None)
 

@@ -23,6 +23,7 @@ class State(StrEnum):
     ROLLING_BACK = "rolling-back"
     ROLLED_BACK = "rolled-back"
     STUCK = "stuck"
+    ROLLED_BACK_IN_PART = "rolled-back-in-part"
     CLOSED = "closed"
     CANCELLED = "cancelled"
 
@@ -47,6 +48,9 @@ class Event(StrEnum):
     ROLLBACK_STARTED = "rollback started"
     ROLLBACK_FINISHED = "rollback finished"
     ROLLBACK_INCOMPLETE = "rollback incomplete"
+    HOST_EXCEPTED = "host excepted"
+    STUCK_HOSTS_EXCEPTED = "stuck hosts excepted"
+    EXCEPTION_SETTLED = "exception settled"
     CHANGE_ACCEPTED = "change accepted"
     CHANGE_CLOSED = "change closed"
     CHANGE_CANCELLED = "change cancelled"
@@ -72,6 +76,13 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.STUCK, Event.ROLLBACK_STARTED): State.ROLLING_BACK,
     (State.ROLLING_BACK, Event.ROLLBACK_FINISHED): State.ROLLED_BACK,
     (State.ROLLING_BACK, Event.ROLLBACK_INCOMPLETE): State.STUCK,
+    (State.SOAKING, Event.HOST_EXCEPTED): State.SOAKING,
+    (State.STABLE, Event.HOST_EXCEPTED): State.STABLE,
+    (State.STUCK, Event.HOST_EXCEPTED): State.STUCK,
+    (State.STUCK, Event.STUCK_HOSTS_EXCEPTED): State.ROLLED_BACK_IN_PART,  # every stuck host has an owner and a date
+    (State.ROLLED_BACK_IN_PART, Event.HOST_EXCEPTED): State.ROLLED_BACK_IN_PART,  # another owner, another date
+    (State.ROLLED_BACK_IN_PART, Event.ROLLBACK_STARTED): State.ROLLING_BACK,  # one came back after all
+    (State.ROLLED_BACK_IN_PART, Event.CHANGE_ACCEPTED): State.ACCEPTED,  # the hospital knows what is left, and signs
     (State.STABLE, Event.CHANGE_ACCEPTED): State.ACCEPTED,
     (State.ACCEPTED, Event.CHANGE_ACCEPTED): State.ACCEPTED,
     (State.ACCEPTED, Event.CHANGE_CLOSED): State.CLOSED,

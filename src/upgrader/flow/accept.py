@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from upgrader.domain.authorization import Fault, Signed
+from upgrader.domain.change import view
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Refused
 from upgrader.domain.journal import History
@@ -28,7 +29,8 @@ class Accepted:
 def accept_change(site: Site, change: str, role: RoleId | None, reason: str) -> Accepted:
     """Sign the acceptance; when every row of the rule is filled, the change is accepted.
 
-    1. is it stable?   2. may this person accept?   3. sign over the journal's head   4. who is still missing?
+    1. is it stable, or taken back as far as it could be?   2. does somebody answer for every host that was left behind?
+    3. may this person accept?   4. sign over the journal's head   5. who is still missing?
     """
     person = acting_person(site)
     site.clone.pull()
@@ -37,6 +39,8 @@ def accept_change(site: Site, change: str, role: RoleId | None, reason: str) -> 
         if not may(history.state, Event.CHANGE_ACCEPTED):
             raise Refused("change-not-in-state", state=history.state, event=Event.CHANGE_ACCEPTED, legal="-")
         plan = authorized_plan(site, change, history)
+        if unowned := view(history, plan).unowned:
+            raise Refused("hosts-without-owner", change=change, hosts=" ".join(unowned))
         trust = site.trust.load()
         rows = trust.rule(plan.kind).acceptance
         record = AcceptanceRecord(
@@ -45,7 +49,7 @@ def accept_change(site: Site, change: str, role: RoleId | None, reason: str) -> 
             repository=plan.repository,
             change=plan.change,
             plan=plan.digest,
-            journal=stable_head(history),
+            journal=accepted_head(history),
             result=plan_result(history),
             person=person,
             role=_role(trust, rows, person, role),
@@ -70,9 +74,12 @@ def accept_change(site: Site, change: str, role: RoleId | None, reason: str) -> 
     return Accepted(record, missing)
 
 
-def stable_head(history: History) -> Digest:
-    """The digest of the journal's line that says `found stable`: all that was done stands before it in the chain."""
-    entry = history.last(Event.FOUND_STABLE)
+def accepted_head(history: History) -> Digest:
+    """The digest of the journal's line with which the result was known: stable, or all stuck hosts excepted.
+
+    All that was done stands before it in the chain. An exception that is taken later makes another result.
+    """
+    entry = history.last(Event.FOUND_STABLE, Event.HOST_EXCEPTED, Event.STUCK_HOSTS_EXCEPTED)
     if entry is None:
         raise Refused("change-not-in-state", state=history.state, event=Event.CHANGE_ACCEPTED, legal="-")
     return Digest.of(entry.to_line())
@@ -95,7 +102,7 @@ def weigh_acceptance(
     Raises Refused for a record whose signature does not hold.
     """
     applied = history.last(Event.APPLY_STARTED)
-    head = stable_head(history)
+    head = accepted_head(history)
     counted = []
     for signed in acceptances:
         if signed.record is None or signed.fault is not None:

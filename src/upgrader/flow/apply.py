@@ -11,7 +11,7 @@ from pathlib import Path
 
 from upgrader.domain import plain
 from upgrader.domain.authorization import Authorization
-from upgrader.domain.change import Change, breach, view
+from upgrader.domain.change import REACHED, Change, breach, view
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import ExitCode, Integrity, Refused, UpgraderError
 from upgrader.domain.lifecycle import Event, Work, work_left
@@ -27,8 +27,6 @@ from upgrader.flow.running import Running, run_playbook
 from upgrader.flow.site import Site
 from upgrader.flow.soak import judge_wave
 from upgrader.ports import Journal, Progress
-
-REACHED = frozenset({HostOutcome.UPGRADED, HostOutcome.UNCHANGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +185,7 @@ def _finished(running: Running) -> Applied:
 def ending(change: Change) -> ExitCode:
     """The exit code of a change whose waves are over: taken back, done, or done with hosts left behind."""
     if change.stopped_because:
-        return ExitCode.ROLLED_BACK
+        return ExitCode.ROLLBACK_INCOMPLETE if change.not_restored else ExitCode.ROLLED_BACK
     left = change.counts[HostOutcome.UNREACHABLE] + change.counts[HostOutcome.OFFLINE]
     return ExitCode.OFFLINE_LEFT if left else ExitCode.DONE
 

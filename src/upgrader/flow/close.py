@@ -13,7 +13,6 @@ from upgrader.domain.journal import History
 from upgrader.domain.lifecycle import Event, State, may
 from upgrader.domain.names import PersonId
 from upgrader.domain.plan import Plan
-from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.record import Namespace
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
@@ -23,8 +22,6 @@ from upgrader.flow.report import make_report_view
 from upgrader.flow.roll_back import authorized_plan
 from upgrader.flow.site import Site
 from upgrader.ports import Journal
-
-LEFT_BEHIND = frozenset({HostOutcome.UNREACHABLE, HostOutcome.OFFLINE, HostOutcome.FAILED, HostOutcome.NOT_RUN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def close_change(site: Site, change: str, folder: Path) -> Closed:
     ):
         plan = authorized_plan(site, change, journal.history())
         _write_last_entry(site, journal, plan, person)
-        history = journal.history()
+        history = journal.history().up_to(Event.CHANGE_CLOSED)  # exceptions may have been settled since
         closure = _closure(site, plan, history, trust)
         files = {**_evidence(site, change, history), "closure.json": closure.to_bytes()}
         files["report.html"] = site.render_report(
@@ -64,10 +61,11 @@ def close_change(site: Site, change: str, folder: Path) -> Closed:
 
 def ending_of(history: History, change: Change) -> Ending:
     """How a change ended, from its journal and the hosts that it left behind."""
-    if history.of(Event.ROLLBACK_FINISHED):
-        return Ending.ROLLED_BACK
-    left = [host for host in change.hosts.values() if host.outcome in LEFT_BEHIND]
-    return Ending.COMPLETED_IN_PART if left else Ending.COMPLETED
+    taken_back = history.last(Event.ROLLBACK_FINISHED, Event.STUCK_HOSTS_EXCEPTED)
+    if taken_back is not None:
+        in_part = taken_back.event is Event.STUCK_HOSTS_EXCEPTED
+        return Ending.ROLLED_BACK_IN_PART if in_part else Ending.ROLLED_BACK
+    return Ending.COMPLETED_IN_PART if change.left_behind else Ending.COMPLETED
 
 
 def _write_last_entry(site: Site, journal: Journal, plan: Plan, person: str) -> None:

@@ -88,7 +88,7 @@ def make_report_view(
         soak_seconds=plan.soak.seconds,
         measurements=sum(e.data["measurements"] for e in history.of(Event.WAVE_JUDGED, Event.SOAK_MEASURED)),
         rollback=_rollback(history, change, trust),
-        left_behind=tuple(_left_behind(plan, change, trust, closure)),
+        left_behind=tuple(_left_behind(change, trust)),
         timeline=tuple(_timeline(history.entries)),
         plan=plan.digest,
         manifest=plan.release.manifest,
@@ -225,15 +225,17 @@ def _rollback(history: History, change: Change, trust: Trust) -> ReportedRollbac
     )
 
 
-def _left_behind(plan: Plan, change: Change, trust: Trust, closure: Closure) -> Iterable[LeftBehind]:
-    """Hosts that did not get the release although the change went through. A change that was taken back leaves none."""
-    if change.stopped_because:
-        return
-    for host in change.hosts.values():
-        if host.outcome not in GOOD:
-            owner = _name(trust, plan.requester)
-            due = f"{closure.closed:%Y-%m-%d}"
-            yield LeftBehind(host=host.name, outcome=host.outcome, owner=owner, due=due, reason=host.detail)
+def _left_behind(change: Change, trust: Trust) -> Iterable[LeftBehind]:
+    """The hosts that are not as they should be, and who answers for each: nobody, while nobody was named."""
+    for host in change.left_behind:
+        exception = change.exceptions.get(host.name)
+        yield LeftBehind(
+            host=host.name,
+            outcome=host.outcome,
+            owner=_name(trust, exception.owner) if exception else {"zh": "—", "en": "—"},
+            due=f"{exception.due:%Y-%m-%d}" if exception else "—",
+            reason=(exception and exception.reason) or host.detail,
+        )
 
 
 def _timeline(entries: Iterable[Entry]) -> Iterable[ReportedEntry]:

@@ -6,6 +6,7 @@
 from upgrader.render.data import (
     change_json,
     changes_json,
+    pending_json,
     plain_record,
     plan_json,
     record_json,
@@ -15,13 +16,15 @@ from upgrader.render.data import (
     staged_json,
     standing_json,
 )
-from upgrader.render.text import change, changes, plan, soaked, staged, standing
+from upgrader.render.text import change, changes, pending, plan, soaked, staged, standing
 
 __all__ = [
     "change",
     "change_json",
     "changes",
     "changes_json",
+    "pending",
+    "pending_json",
     "plain_record",
     "plan",
     "plan_json",

@@ -10,6 +10,7 @@ from upgrader.domain.errors import ExitCode
 from upgrader.domain.plan import Plan
 from upgrader.domain.record import Record
 from upgrader.domain.trust import Row
+from upgrader.flow.pending import Pending
 from upgrader.flow.request import Requested
 from upgrader.flow.soak import Soaked
 from upgrader.flow.stage import Staged
@@ -94,6 +95,21 @@ def changes_json(changes: Mapping[str, Change]) -> Json:
         for name, one in changes.items()
     ]
     return {"format": "upgrader.changes/1", "changes": listed}
+
+
+def pending_json(found: Iterable[Pending]) -> Json:
+    listed = [
+        {
+            "change": one.change,
+            "host": one.host,
+            "outcome": one.outcome,
+            "current": one.current,
+            "exception": plain.to_plain(one.exception) if one.exception else None,
+            "overdue": one.overdue,
+        }
+        for one in found
+    ]
+    return {"format": "upgrader.pending/1", "pending": listed}
 
 
 def soaked_json(name: str, soaked: Soaked) -> Json:

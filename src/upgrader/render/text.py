@@ -12,6 +12,7 @@ from upgrader.domain.plan import UNKNOWN, Plan, Wave
 from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.release import Build
 from upgrader.domain.trust import Trust
+from upgrader.flow.pending import Pending
 from upgrader.flow.soak import Soaked
 from upgrader.flow.stage import Staged
 from upgrader.language import Texts
@@ -120,6 +121,23 @@ def changes(changes: Mapping[str, Change], texts: Texts) -> Lines:
     if not changes:
         return [texts("change.none")]
     return [f"{name}  {texts(f'state.{one.state}')}" for name, one in changes.items()]
+
+
+def pending(found: Sequence[Pending], zone: str, texts: Texts) -> Lines:
+    """Every host that was left behind: in which change, who answers for it, until when, and why."""
+    if not found:
+        return [texts("pending.none")]
+    lines = []
+    for one in found:
+        exception = one.exception
+        owner = texts("pending.owned", owner=exception.owner, due=local(exception.due, zone)) if exception else ""
+        mark = "✗" if one.overdue or exception is None else "…"
+        said = owner if exception else texts("pending.unowned")
+        late = f"  {texts('pending.overdue')}" if one.overdue else ""
+        lines.append(f"  {mark} {one.host}  {one.change}  {texts(f'outcome.{one.outcome}')}  {said}{late}")
+        if exception:
+            lines.append(f"      {exception.reason}")
+    return lines
 
 
 def soaked(name: str, soaked: Soaked, texts: Texts) -> Lines:
