@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,23 +94,25 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
     def _upgrade(self, order: Order) -> dict[str, Any]:
         """Ask, send the build if it is wanted, and confirm what went well."""
         fact = self._ask("apply", order)
-        for last_try in (False, True):
-            if fact.get("need") != "build":
-                break
-            self._send_build(order, fact["upload"])
+        sent: set[str] = set()
+        while fact.get("need") == "build":
+            wanted = fact["wanted"]
+            self._send_build(order, wanted, fact["upload"])
             self._begun = True
-            fact = self._ask("apply", order, sent=last_try)
+            fact = self._ask("apply", order, sent=wanted if wanted in sent else "0")
+            sent.add(wanted)
         if fact["outcome"] == "upgraded":
             self._begun = True
             kept = self._ask("confirm", order)
-            fact = {**fact, **kept, "step": fact["step"]} if kept["outcome"] == "upgraded" else {**fact, **kept}
+            told = {"step": fact["step"], "detail": fact["detail"]} if kept["outcome"] == "upgraded" else {}
+            fact = {**fact, **kept, **told}
         return fact
 
     def _foresee(self, order: Order) -> dict[str, Any]:
         """What an upgrade would do here. A host on which it cannot begin fails now."""
         fact = self._ask("probe", order)
         unable = fact["step"] in ("rights", "space", "tools")
-        if fact["would"] == "failed" and (order.knows_build or unable):
+        if fact["would"] == "failed" and (order.knows_base or unable):
             fact["outcome"] = "failed"
         return fact
 
@@ -132,18 +134,21 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
             return fact
         return {**fact, "outcome": "failed", "step": wrong[0], "detail": wrong[1]}
 
-    def _send_build(self, order: Order, upload: str) -> None:
-        """Stream the build from its file. A transfer that broke leaves nothing on the host."""
+    def _send_build(self, order: Order, wanted: str, upload: str) -> None:
+        """Stream the build that the host wants from its file. A transfer that broke leaves nothing on the host."""
+        build = order.builds.get(wanted)
+        if build is None:
+            raise HostSilent(f"the host wants a build that this change has not: {wanted[:80]}")
         try:
-            self._connection.put_file(str(order.build), upload)
+            self._connection.put_file(str(build), upload)
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:
-            self._ask("stage", order, sent=True)
+            self._ask("stage", order, sent=wanted)
             raise HostSilent(f"the build could not be sent: {_one_line(str(error))}") from error
-        self._sent += order.build.stat().st_size
+        self._sent += build.stat().st_size
 
-    def _ask(self, verb: str, order: Order, *, sent: bool = False) -> dict[str, Any]:
+    def _ask(self, verb: str, order: Order, *, sent: str = "0") -> dict[str, Any]:
         text = host_script(order.strategy) + order.call(verb, sent=sent, user=self._login_name())
         self._sent += len(text)
         ended = self._low_level_execute_command(COMMAND, in_data=text, executable=SHELL)
@@ -163,19 +168,20 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
 class Order:
     """One verb and its inputs, checked. Holding one means that every value is one line of plain text.
 
-    `knows_build` is false for the question before there is a plan: it names a system, and no build to go to.
+    `builds` are the files that a host may want, by SHA-256. `knows_base` is false for the question before a plan:
+    no host is known yet, and what it runs is what is asked.
     """
 
     verb: str
     strategy: str
-    build: Path
-    knows_build: bool
+    builds: Mapping[str, Path]
+    knows_base: bool
     inputs: Mapping[str, str]
     pairs: tuple[tuple[str, str], ...]
 
-    def call(self, verb: str, *, sent: bool, user: str) -> str:
+    def call(self, verb: str, *, sent: str, user: str) -> str:
         """The last lines of what is sent: the call, and its inputs. No line of them can end the here-document."""
-        values = (*self.inputs.items(), *self.pairs, ("sent", str(int(sent))), ("user", user), ("end", "inputs"))
+        values = (*self.inputs.items(), *self.pairs, ("sent", sent), ("user", user), ("end", "inputs"))
         lines = "".join(f"{name}={value}\n" for name, value in values)
         return f"main {verb} <<'UPGRADER_INPUTS'\n{lines}UPGRADER_INPUTS\n"
 
@@ -187,13 +193,11 @@ def parse_order(arguments: Mapping[str, Any], host: str) -> Order:
         raise InputRefused(f"unknown verb {verb}")
     if not isinstance(upgrade, Mapping) or upgrade.get("format") != VARIABLE_FORMAT:
         raise InputRefused(f"the variable upgrade is not of format {VARIABLE_FORMAT}")
-    if upgrade.get("strategy") != "archive":
-        raise InputRefused(f"the strategy {upgrade.get('strategy')} is not carried to hosts yet")
     asked_before_plan = verb == "preflight" and "base" not in upgrade
     if asked_before_plan:
         upgrade = {**QUESTION, **upgrade}
     try:
-        order = _order(verb, arguments, upgrade, host, knows_build=not asked_before_plan)
+        order = _order(verb, arguments, upgrade, host, knows_base=not asked_before_plan)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputRefused(f"the variable upgrade is not whole: {error!r}") from error
     for name, value in (*order.inputs.items(), *order.pairs):
@@ -203,33 +207,45 @@ def parse_order(arguments: Mapping[str, Any], host: str) -> Order:
 
 
 def _order(
-    verb: str, arguments: Mapping[str, Any], upgrade: Mapping[str, Any], host: str, *, knows_build: bool
+    verb: str, arguments: Mapping[str, Any], upgrade: Mapping[str, Any], host: str, *, knows_base: bool
 ) -> Order:
-    (build,) = upgrade["builds"]
-    path = Path(str(build["path"]))
-    if verb == "upgrade" and (not path.is_file() or path.stat().st_size != int(build["size"])):
-        raise InputRefused(f"the build {path} is not here, or is not {build['size']} bytes long")
+    builds = upgrade["builds"]
     if upgrade["strategy"] not in STRATEGIES:
         raise InputRefused(f"unknown strategy {upgrade['strategy']}")
     return Order(
         verb=verb,
         strategy=str(upgrade["strategy"]),
-        build=path,
-        knows_build=knows_build,
+        builds=_files(builds) if verb == "upgrade" else {},
+        knows_base=knows_base,
         inputs={
             "format": FORMAT,
             "key": _matching(WORD, f"{upgrade['change']}.{str(upgrade['plan'])[:12]}"),
-            "file": str(build["file"]),
-            "sha256": _matching(SHA256, build["sha256"]),
-            "size": str(int(build["size"])),
+            "file": str(builds[0]["file"]),
+            "sha256": _matching(SHA256, upgrade["digest"]),
+            "size": str(sum(int(build["size"]) for build in builds)),
             "base": _base(verb, upgrade["base"], host),
             "root": str(arguments.get("root", "/opt")),
             "state": str(arguments.get("state", "/var/lib/upgrader")),
             "manager": str(arguments.get("service_manager", "systemd")),
             **_program(upgrade),
         },
-        pairs=tuple(_pairs(upgrade, arguments.get("parameters") or {})),
+        pairs=(*_listed("build", builds), *_pairs(upgrade, arguments.get("parameters") or {})),
     )
+
+
+def _files(builds: Iterable[Mapping[str, Any]]) -> Mapping[str, Path]:
+    """Where each build lies on the controller. Raises InputRefused for one that is not there."""
+    found = {str(build["sha256"]): Path(str(build["path"])) for build in builds}
+    for build in builds:
+        path = found[build["sha256"]]
+        if not path.is_file() or path.stat().st_size != int(build["size"]):
+            raise InputRefused(f"the build {path} is not here, or is not {build['size']} bytes long")
+    return found
+
+
+def _listed(name: str, builds: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for build in builds:
+        yield name, f"{_matching(SHA256, build['sha256'])} {int(build['size'])} {_matching(WORD, build['file'])}"
 
 
 def _program(upgrade: Mapping[str, Any]) -> dict[str, str]:

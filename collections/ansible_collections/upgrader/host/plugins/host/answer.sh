@@ -51,7 +51,7 @@ answer() { # outcome step detail: one line of JSON, and the end. The state told 
         member key_state "$key_fact"
         member would "$would"
         member need "$need"
-        [ -z "$need" ] || member upload "$part"
+        [ -z "$need" ] || { member upload "$part" && member wanted "$wanted"; }
         number running "$running"
         number healthy "$healthy"
         number free_kb "$free_kb"

@@ -33,8 +33,7 @@ main() {
     state=$state/$system
     journal=$state/journal
     incoming=$state/incoming
-    part=$incoming/$sha256.part
-    build=$state/$sha256.build
+    [ -n "$builds" ] || builds="$sha256 $size $file$NEWLINE"
     [ ! -w "$state" ] || output=$state/output.$$
     case $verb in
         probe) probe ;;
@@ -51,9 +50,10 @@ main() {
 empty_inputs() {
     format='' key='' system='' version='' file='' sha256='' size=0 base='' state='' root='' manager=systemd
     service='' unit='' script='' settle=2 start_seconds=60 health='' health_seconds=20 keep=2 confirm_seconds=120
-    wait_seconds=20 nap=0.2 user='' sent=0 follows='' configs='' parameters='' complete=''
+    wait_seconds=20 nap=0.2 user='' sent=0 builds='' follows='' configs='' parameters='' complete=''
     inputs='' step=input detail='' from='' to='' current='' digest='' need='' would='' changed=false
     running='' healthy='' pending='' free_kb='' downtime_ms='' stopped_at='' unpack_ms='' health_ms='' lock=''
+    remark='' wanted='' part='' build='' stops_first='' was_started=''
     journal='' output=/dev/null
     key_fact='' key_from='' key_to='' key_switched='' over=''
     open_key='' open_fact='' open_from='' open_to='' open_boot='' open_deadline=0
@@ -70,6 +70,7 @@ read_inputs() {
             version) version=$value ;;
             file) file=$value ;;
             sha256) sha256=$value ;;
+            build) builds=$builds$value$NEWLINE ;;
             size) size=$value ;;
             base) base=$value ;;
             follows) follows=$follows$value$NEWLINE ;;
@@ -107,6 +108,7 @@ check_inputs() {
     case $base in '*') ;; *[!A-Za-z0-9._+~-]*) refuse input "malformed: $base" ;; esac
     case $service$user in *[!A-Za-z0-9._@-]*) refuse input "malformed: $service or $user" ;; esac
     case $sha256 in *[!0-9a-f]* | '') refuse input 'sha256 is malformed' ;; esac
+    check_builds "$builds"
     for path in "$unit" "$script"; do
         is_inside "$path" || refuse input "leads outside its version: $path"
     done
@@ -118,11 +120,22 @@ check_inputs() {
         case $folder in /../* | */../* | */.. | *[\"\\%\$]*) refuse input "not a plain folder: $folder" ;; /?*) ;; *) refuse input "not a full path: $folder" ;; esac
     done
     case $manager in
-        systemd) [ -n "$service" ] && [ -n "$unit" ] || refuse input 'systemd needs a service name and a unit file' ;;
+        systemd) [ -n "$service" ] || refuse input 'systemd needs the name of a service' ;;
         script) [ -n "$script" ] || refuse input 'no service script is named' ;;
         *) refuse input "unknown service manager $manager" ;;
     esac
     strategy_check
+}
+
+check_builds() { # lines of `SHA256 SIZE FILE`
+    while IFS=' ' read -r digest_of size_of file_of; do
+        [ -n "$digest_of" ] || continue
+        case $digest_of in *[!0-9a-f]*) refuse input 'the sha256 of a build is malformed' ;; esac
+        case $size_of in *[!0-9]* | '' | ????????????????*) refuse input "not a number: $size_of" ;; esac
+        is_word "$file_of" || refuse input "malformed: $file_of"
+    done <<BUILDS
+$1
+BUILDS
 }
 
 is_word() { # text: may be part of a file name as it is

@@ -3,9 +3,15 @@
 stop_service() { # version
     [ -n "$1" ] || return 0
     if [ "$manager" = systemd ]; then
-        # A restart stops the old process too, and is shorter; stopping alone is for a system that goes away.
-        [ -z "$from" ] || return 0
-        run_limited "$start_seconds" / systemctl disable --now "$service"
+        # A restart stops the old process too, and is shorter; stopping alone is for files that change under it, and for
+        # a system that goes away.
+        if [ -z "$from" ]; then
+            run_limited "$start_seconds" / systemctl disable --now "$service"
+        elif [ -n "$stops_first" ]; then
+            run_limited "$start_seconds" / systemctl stop "$service"
+        else
+            return 0
+        fi
         ! systemctl is-active --quiet "$service"
         return
     fi
@@ -53,7 +59,7 @@ folder_of() { folder=$(strategy_home "$1"); } # version: where its programs lie
 installed_unit() { printf '/etc/systemd/system/%s.service' "$service"; }
 
 install_unit() { # file: before the switch, so that only the restart is downtime
-    [ "$manager" = systemd ] || return 0
+    [ "$manager" = systemd ] && [ -n "$unit" ] || return 0
     : >"$output"
     [ -f "$1" ] || { echo "there is no unit file $1" >"$output"; return 1; }
     cp "$1" "$(installed_unit).new" && mv -f "$(installed_unit).new" "$(installed_unit)" || return 1
@@ -62,12 +68,12 @@ install_unit() { # file: before the switch, so that only the restart is downtime
 }
 
 keep_unit() { # the unit file as it is, for the way back; kept once per change
-    [ "$manager" = systemd ] || return 0
+    [ "$manager" = systemd ] && [ -n "$unit" ] || return 0
     if [ -f "$(installed_unit)" ]; then cp "$(installed_unit)" "$state/unit.$key"; else rm -f "$state/unit.$key"; fi
 }
 
 restore_unit() {
-    [ "$manager" = systemd ] || return 0
+    [ "$manager" = systemd ] && [ -n "$unit" ] || return 0
     : >"$output"
     if [ -f "$state/unit.$key" ]; then
         cp "$state/unit.$key" "$(installed_unit).new" && mv -f "$(installed_unit).new" "$(installed_unit)"

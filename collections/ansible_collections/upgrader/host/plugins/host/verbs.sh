@@ -41,7 +41,7 @@ apply() { # from the version that runs to the one that is meant, or as it was
     if resumes; then go_on; else begin; fi
     settle_and_check
     record healthy "$(deadline)" || give_way journal 'the journal of this host could not be written'
-    answer upgraded healthy ''
+    answer upgraded healthy "$remark"
 }
 
 begin() {

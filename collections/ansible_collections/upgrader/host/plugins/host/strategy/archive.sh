@@ -13,7 +13,9 @@ strategy_input() { # name value: an input that only this strategy knows; it know
     return 1
 }
 
-strategy_check() { :; }
+strategy_check() {
+    [ "$manager" != systemd ] || [ -n "$unit" ] || refuse input 'systemd needs a service name and a unit file'
+}
 
 strategy_programs() { printf 'tar'; }
 
@@ -49,13 +51,23 @@ strategy_judge() { # false, with step and detail, where it cannot begin
 }
 
 strategy_folders() {
-    mkdir -p "$versions" 2>/dev/null || refuse rights "could not make $versions"
+    mkdir -p "$versions" "$shared" 2>/dev/null || refuse rights "could not make $versions"
 }
 
 strategy_prepare() { # all that can be done while the old version serves
+    place_build "$sha256"
     unpack
     configure
+    check_service_files
     put_beside
+}
+
+check_service_files() { # what starts the service is among the files
+    if [ "$manager" = systemd ]; then
+        [ -f "$unpacked/$unit" ] || lose config "the unit file $unit is not in the build"
+    else
+        [ -x "$unpacked/$script" ] || lose config "the service script $script is not in the build, or is no program"
+    fi
 }
 
 put_beside() { # the finished folder gets its name at once; a half one never has it
