@@ -16,7 +16,7 @@ from upgrader.adapters.ssh_signatures import fingerprint, public_key, sign
 from upgrader.domain.claim import Claim
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.record import Namespace
-from upgrader.domain.trust import Key
+from upgrader.domain.trust import Key, Proof
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -63,6 +63,12 @@ def verify(
         file=file,
     )
     return ssh_signatures.verify(claim, at)
+
+
+def claim_of(signature: bytes, public: str, proof: Proof | None) -> Claim:
+    return Claim(
+        content=RECORD, signature=signature, namespace=APPROVAL, principal="li.na", keys=(public,), proof=proof
+    )
 
 
 def refusal(action: Callable[[], object]) -> Refused:
@@ -318,3 +324,23 @@ def test_the_public_half_is_read_without_its_comment(keys: dict[str, Path], tmp_
     assert len(public.split()) == 2
     with pytest.raises(PreflightFailed, match="key-unreadable"):
         public_key(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("proof", "pin", "code"),
+    [(None, False, ""), (Proof.TOUCH, False, ""), (Proof.PIN, True, ""), (Proof.PIN, False, "key-without-pin")],
+)
+def test_a_token_shows_what_the_role_asks_for(proof: Proof | None, pin: bool, code: str) -> None:
+    token = Token.new()
+    claim = claim_of(token.sign(RECORD, pin=pin), token.public, proof)
+
+    if code:
+        assert refusal(lambda: ssh_signatures.verify(claim, NOW)).code == code
+    else:
+        assert ssh_signatures.verify(claim, NOW) == fingerprint(token.public)
+
+
+def test_where_a_token_is_asked_for_no_other_key_counts(li_na: Key, signature: bytes) -> None:
+    claim = claim_of(signature, li_na.public, Proof.TOUCH)
+
+    assert refusal(lambda: ssh_signatures.verify(claim, NOW)).code == "key-without-token"

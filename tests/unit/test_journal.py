@@ -195,3 +195,8 @@ def test_whatever_facts_come_what_was_written_can_be_read(facts: list[Event]) ->
         history = history.with_entry(entry)
 
     assert read([entry.to_line() for entry in history.entries]) == history
+
+
+def test_a_line_that_is_nested_as_deeply_as_no_line_of_ours_is_named_like_any_other_damage() -> None:
+    with pytest.raises(Integrity, match="journal-line-damaged"):
+        read([b'{"data":' * 100_000 + b"\n"])

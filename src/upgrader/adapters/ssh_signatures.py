@@ -23,13 +23,14 @@ from upgrader.domain.claim import Claim
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.names import PersonId
 from upgrader.domain.record import Namespace
+from upgrader.domain.trust import Proof
 
 BEGIN = b"-----BEGIN SSH SIGNATURE-----\n"
 END = b"-----END SSH SIGNATURE-----\n"
 LINE = 70
 LARGEST_SIGNATURE = 16 * 1024
 SMALLEST_RSA = 3072
-USER_PRESENT = 0x01
+USER_PRESENT, USER_VERIFIED = 0x01, 0x04
 
 # Which kinds of signature each kind of key may make.
 SIGNATURES: Mapping[str, frozenset[str]] = {
@@ -87,6 +88,7 @@ def verify(claim: Claim, at: datetime, prove: Prove | None = None) -> str:
         raise Refused("signature-invalid", file=file, person=person, reason=reason)
     _check_key_kind(parsed, file, person)
     _check_key_is_theirs(parsed, claim, at)
+    _check_proof(parsed, claim)
     (prove or prove_with_ssh_keygen)(claim, parsed.public)
     return parsed.fingerprint
 
@@ -244,6 +246,15 @@ def _check_key_kind(signature: _Signature, file: str, person: str) -> None:
         raise Refused("key-type-not-allowed", **fields, found=found)
     if signature.is_from_token and not signature.flags & USER_PRESENT:
         raise Refused("key-not-touched", **fields)
+
+
+def _check_proof(signature: _Signature, claim: Claim) -> None:
+    """Where the role asks for a token, the key is one, and its flags say what it asks for (PROTOCOL.u2f)."""
+    fields = {"file": claim.file, "person": claim.principal, "key": signature.fingerprint}
+    if claim.proof is not None and not signature.is_from_token:
+        raise Refused("key-without-token", **fields, expected=claim.proof)
+    if claim.proof is Proof.PIN and not signature.flags & USER_VERIFIED:
+        raise Refused("key-without-pin", **fields)
 
 
 def _check_key_is_theirs(signature: _Signature, claim: Claim, at: datetime) -> None:

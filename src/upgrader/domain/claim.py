@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from upgrader.domain.record import Namespace
-from upgrader.domain.trust import Key
+from upgrader.domain.trust import Key, Proof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """`principal`, with one of `keys`, signed `content`. A bare public key has no time limits.
 
-    `file` names the signature in a refusal.
+    `file` names the signature in a refusal. `proof` is what a token must show besides, where the role asks for one.
     """
 
     content: bytes
@@ -19,3 +19,4 @@ class Claim:
     principal: str
     keys: tuple[Key | str, ...]
     file: str = "-"
+    proof: Proof | None = None

@@ -131,7 +131,7 @@ def _read_line(line: bytes, number: int, name: str) -> Entry:
             value["data"],
         )
         whole = entry.to_line() == line
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Integrity("journal-line-damaged", file=name, line=number, found=str(error)[:120]) from error
     if not whole:
         raise Integrity("journal-line-damaged", file=name, line=number, found="another spelling")

@@ -240,6 +240,11 @@ def scan_name(record: PaperRecord) -> FileName | None:
     return FileName(f"{record_name(record).removesuffix('.json')}.{record.scan_type}")
 
 
+def role_of_hand(record: Record, custodian: RoleId | None) -> RoleId | None:
+    """The role in which the key under a record signed: for a word on paper that of its `custodian`."""
+    return custodian if isinstance(record, PaperRecord) else record.role
+
+
 def hand_of(record: Record) -> PersonId:
     """Whose key is under a record: the custodian's for a word given on paper, else the person's own."""
     return record.custodian if isinstance(record, PaperRecord) else record.person

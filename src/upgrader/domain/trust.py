@@ -48,12 +48,23 @@ class Key:
         return at < self.valid_until and (self.revoked is None or at < self.revoked)
 
 
+class Proof(StrEnum):
+    """What a FIDO token shows of the person before it (WebAuthn: user presence, user verification)."""
+
+    TOUCH = "touch"
+    PIN = "pin"  # and the touch too
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """A role is held by people of one organisation. `name` is what people read; records hold the id."""
+    """A role is held by people of one organisation. `name` is what people read; records hold the id.
+
+    `proof` is what a FIDO token must show of whoever signs in this role; None where any key will do.
+    """
 
     name: Mapping[str, str]
     organisation: Organisation
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +175,10 @@ class Trust:
 
     def vendor(self, id: str) -> Vendor | None:
         return next((vendor for vendor in self.vendors if vendor.id == id), None)
+
+    def proof_of(self, role: str | None) -> Proof | None:
+        """What a signature in this role must show besides; None for any key, also for no role."""
+        return self.roles[role].proof if role is not None and role in self.roles else None
 
     def organisation_of(self, role: str) -> Organisation | None:
         """Whose role it is; None for one that is not in the trust file."""

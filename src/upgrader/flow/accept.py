@@ -15,7 +15,7 @@ from upgrader.domain.record import AcceptanceRecord, Namespace, record_name, wri
 from upgrader.domain.trust import Row, Trust, unfilled
 from upgrader.flow import repository
 from upgrader.flow.authorize import change_records
-from upgrader.flow.identity import acting_person, sign_as
+from upgrader.flow.identity import Hand, acting_person, sign_as
 from upgrader.flow.roll_back import authorized_plan
 from upgrader.flow.site import Site
 
@@ -59,7 +59,7 @@ def accept_change(site: Site, change: str, role: RoleId | None, reason: str) -> 
         )
         content = write_record(record)
         path = f"{repository.change_folder(plan.change)}/{record_name(record)}"
-        signature = sign_as(site, trust, person, content, Namespace.ACCEPTANCE, path)
+        signature = sign_as(site, trust, Hand(person, record.role), content, Namespace.ACCEPTANCE, path)
         message = f"{plan.change}: accepted by {person} as {record.role}"
         repository.publish(site, {path: content, f"{path}.sig": signature}, message)
         _, acceptances = change_records(site, trust, site.mirror.refresh(), change)

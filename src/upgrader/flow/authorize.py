@@ -23,6 +23,7 @@ from upgrader.domain.record import (
     hand_of,
     read_record,
     record_name,
+    role_of_hand,
 )
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
@@ -221,6 +222,7 @@ def _record(site: Site, trust: Trust, kind: type[R], path: str, files: Mapping[s
             principal=person.id,
             keys=person.keys,
             file=path,
+            proof=trust.proof_of(role_of_hand(record, trust.paper.custodian if trust.paper else None)),
         )
         site.signatures.verify(claim, site.clock())
         if isinstance(record, PaperRecord):

@@ -17,7 +17,7 @@ from upgrader.domain.record import Namespace
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
 from upgrader.flow.history import read_history
-from upgrader.flow.identity import acting_person, sign_as, signing_key
+from upgrader.flow.identity import Hand, acting_person, sign_as, signing_key
 from upgrader.flow.report import make_report_view
 from upgrader.flow.roll_back import authorized_plan
 from upgrader.flow.site import Site
@@ -55,7 +55,7 @@ def close_change(site: Site, change: str, folder: Path) -> Closed:
             make_report_view(site, plan, history, trust, closure, files, site.signatures.public_key(key))
         ).encode()
         statement = make_statement(closure, {name: Digest.of(content) for name, content in files.items()})
-        signature = sign_as(site, trust, person, statement.to_bytes(), Namespace.EVIDENCE, "statement.json")
+        signature = sign_as(site, trust, Hand(person), statement.to_bytes(), Namespace.EVIDENCE, "statement.json")
         return _write(site, folder, closure, files, statement.to_bytes(), signature)
 
 

@@ -1,10 +1,11 @@
 """Who is acting: their id and their own key, or an error that says how to name them."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from upgrader.domain.claim import Claim
 from upgrader.domain.errors import PreflightFailed, Refused
-from upgrader.domain.names import PersonId
+from upgrader.domain.names import PersonId, RoleId
 from upgrader.domain.record import Namespace
 from upgrader.domain.trust import Trust
 from upgrader.flow.site import Site
@@ -26,16 +27,24 @@ def signing_key(site: Site) -> Path:
     return site.key
 
 
-def sign_as(site: Site, trust: Trust, person: PersonId, content: bytes, namespace: Namespace, file: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Who signs, and in which role; None where no role is needed."""
+
+    person: PersonId
+    role: RoleId | None = None
+
+
+def sign_as(site: Site, trust: Trust, hand: Hand, content: bytes, namespace: Namespace, file: str) -> bytes:
     """Sign with the acting person's own key, and look at the signature as the gate will.
 
     Raises Refused when it could never count (`key-not-known`, `person-not-active`, …): on the branch it would stand in
     everybody's way, and nobody may take a record away from there.
     """
     signature = site.signatures.sign(content, namespace, signing_key(site))
-    member = trust.person(person)
+    member = trust.person(hand.person)
     if member is None or not member.active:
-        raise Refused("person-not-active", person=person, file=file)
+        raise Refused("person-not-active", person=hand.person, file=file)
     claim = Claim(
         content=content,
         signature=signature,
@@ -43,6 +52,7 @@ def sign_as(site: Site, trust: Trust, person: PersonId, content: bytes, namespac
         principal=member.id,
         keys=member.keys,
         file=file,
+        proof=trust.proof_of(hand.role),
     )
     site.signatures.verify(claim, site.clock())
     return signature

@@ -9,7 +9,7 @@ from upgrader.domain.names import RoleId, SystemId, Version
 from upgrader.domain.record import Namespace, Result, TestRecord, TestStage, record_name, write_record
 from upgrader.domain.trust import TESTERS, Person, Trust
 from upgrader.flow import repository
-from upgrader.flow.identity import acting_person, sign_as
+from upgrader.flow.identity import Hand, acting_person, sign_as
 from upgrader.flow.site import Site
 from upgrader.flow.stage import MANIFEST
 
@@ -54,7 +54,7 @@ def record_test(site: Site, tested: TestResult) -> TestRecord:
     )
     content = write_record(record)
     path = f"{folder}/{record_name(record)}"
-    signature = sign_as(site, trust, person_id, content, Namespace.TEST_RECORD, path)
+    signature = sign_as(site, trust, Hand(person_id, record.role), content, Namespace.TEST_RECORD, path)
     repository.publish(
         site,
         {path: content, f"{path}.sig": signature},

@@ -10,7 +10,7 @@ from upgrader.domain.plan import Plan, read_plan
 from upgrader.domain.record import ApprovalRecord, Decision, Namespace, plan_facts, record_name, write_record
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
-from upgrader.flow.identity import acting_person, sign_as
+from upgrader.flow.identity import Hand, acting_person, sign_as
 from upgrader.flow.site import Site
 
 
@@ -65,7 +65,7 @@ def sign(site: Site, plan: Plan, word: Word) -> ApprovalRecord:
     path = f"{repository.change_folder(plan.change)}/{record_name(record)}"
     for file, fault in weigh(plan, trust, [Signed(path, record)], (), site.clock()).left_out:
         raise Refused(fault.code, **{**fault.fields, "file": file})
-    signature = sign_as(site, trust, person, content, Namespace.APPROVAL, path)
+    signature = sign_as(site, trust, Hand(person, record.role), content, Namespace.APPROVAL, path)
     message = f"{plan.change}: {word.decision} by {person} as {record.role}"
     repository.publish(site, {path: content, f"{path}.sig": signature}, message)
     return record

@@ -22,6 +22,7 @@ from upgrader.domain.record import (
     hand_of,
     kind_of_file,
     read_any_record,
+    role_of_hand,
 )
 from upgrader.domain.trust import Trust
 from upgrader.ports import Bundle, Bundles, ReadTrust, Signatures
@@ -154,7 +155,8 @@ def _check_signature(
     version = entry.data.get("trust_version", len(chain))
     if not 1 <= version <= len(chain):
         raise Integrity("evidence-record-missing", file=f"trust.{version}.json")
-    person = chain[version - 1].person(hand_of(record))
+    trust = chain[version - 1]
+    person = trust.person(hand_of(record))
     claim = Claim(
         content=bundle.files[path],
         signature=bundle.files.get(f"{path}.sig", b""),
@@ -162,6 +164,7 @@ def _check_signature(
         principal=hand_of(record),
         keys=person.keys if person else (),
         file=path,
+        proof=trust.proof_of(role_of_hand(record, trust.paper.custodian if trust.paper else None)),
     )
     auditor.signatures.verify(claim, entry.at)
 

@@ -1,5 +1,6 @@
 """Who signed, and what their signature covers."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -273,12 +274,35 @@ def a_strangers_token_was_touched(friday: Friday, attacker: Attacker) -> str:
     return _signature_made_by(friday, attacker, lambda _: b"", by=lambda content: token.sign(content, touched=True))
 
 
+def a_token_signed_without_its_pin(friday: Friday, attacker: Attacker) -> str:
+    token = Token.new()
+    _ask_the_head_for_a_pin(friday, attacker, token)
+    return _signature_made_by(friday, attacker, lambda _: b"", by=lambda content: token.sign(content, touched=True))
+
+
+def a_key_signed_where_a_token_is_asked_for(friday: Friday, attacker: Attacker) -> str:
+    _ask_the_head_for_a_pin(friday, attacker, Token.new())
+    return _signature_made_by(friday, attacker, lambda signed: signed)
+
+
 def a_certificate_stands_for_the_key(friday: Friday, attacker: Attacker) -> str:
     own, head = ensure_key(attacker.key.with_name("certified"), comment=HEAD), friday.hospital.people_keys[HEAD]
     command = ["ssh-keygen", "-q", "-s", str(head), "-I", HEAD, "-n", HEAD, f"{own}.pub"]
     subprocess.run(command, check=True)
     certificate = own.with_name(f"{own.name}-cert.pub")
     return _signature_made_by(friday, attacker, lambda _: b"", by=lambda content: signature_of(content, certificate))
+
+
+def _ask_the_head_for_a_pin(friday: Friday, attacker: Attacker, token: Token) -> None:
+    """A new trust file: the head has this token too, and in their role only a token with its PIN counts."""
+    policy = json.loads(friday.hospital.policy())
+    policy["roles"][HEAD_ROLE] = {"organisation": "hospital", "proof": "pin"}
+    (head,) = (person for person in policy["people"] if person["id"] == HEAD)
+    head["keys"].append(token.public)
+    file = attacker.key.with_name("policy.yml")
+    file.write_text(json.dumps(policy), encoding="utf-8")
+    root = ("--root-key", str(friday.hospital.root_key))
+    assert friday.upgrader(ENGINEER, "trust", "update", "--policy", str(file), *root).code == 0
 
 
 def _forged_by_the_head(friday: Friday, attacker: Attacker, **fields: Any) -> str:
@@ -360,5 +384,7 @@ REFUSED = (
     Row(the_key_is_too_short, "key-type-not-allowed", "2048"),
     Row(a_token_signed_that_nobody_touched, "key-not-touched", HEAD),
     Row(a_strangers_token_was_touched, "key-not-known", HEAD),
+    Row(a_token_signed_without_its_pin, "key-without-pin", HEAD),
+    Row(a_key_signed_where_a_token_is_asked_for, "key-without-token", HEAD),
     Row(a_certificate_stands_for_the_key, "key-type-not-allowed", HEAD),
 )

@@ -40,6 +40,7 @@ from upgrader.domain.trust import (
     Organisation,
     PaperRule,
     Person,
+    Proof,
     Repository,
     Role,
     Root,
@@ -107,9 +108,11 @@ class _Root(Model):
 class _Role(Model):
     organisation: Annotated[Organisation, reads(one_of(Organisation))]
     name: Bilingual | None = None
+    proof: Annotated[Proof, reads(one_of(Proof))] | None = None
 
     def to_domain(self, id: str) -> Role:
-        return Role(name=self.name.as_mapping() if self.name else {"zh": id, "en": id}, organisation=self.organisation)
+        name = self.name.as_mapping() if self.name else {"zh": id, "en": id}
+        return Role(name=name, organisation=self.organisation, proof=self.proof)
 
 
 class _Person(Model):

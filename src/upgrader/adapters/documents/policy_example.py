@@ -57,6 +57,8 @@ root:
 
 # Each role is of one organisation; a vendor's person never holds a hospital role
 # 角色及其所属单位；厂商人员不得担任医院角色
+# `proof: touch` or `proof: pin`: in this role only a FIDO token counts
+# 加上 proof: touch 或 proof: pin：该角色必须使用安全密钥签名
 roles:
   information-department: {{organisation: hospital, name: {{zh: 信息科, en: Information Department}}}}
   department-head: {{organisation: hospital, name: {{zh: 信息科主任, en: Head of the Information Department}}}}
