@@ -20,13 +20,23 @@ from upgrader.domain.errors import Integrity, Locked, Refused
 from upgrader.domain.journal import Entry, History, read_history
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.names import PersonId
+from upgrader.domain.particulars import Particulars
 from upgrader.domain.plan import Materials, Plan, make_plan
 from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
 from upgrader.domain.probe import Probe
-from upgrader.domain.record import NAMESPACES, ApprovalRecord, Namespace, Record, record_name, write_record
+from upgrader.domain.record import (
+    NAMESPACES,
+    ApprovalRecord,
+    Namespace,
+    Record,
+    ScanType,
+    record_name,
+    write_record,
+)
 from upgrader.domain.release import Release
 from upgrader.domain.report import ReportView
 from upgrader.domain.request import Request
+from upgrader.domain.sheet import Sheet
 from upgrader.domain.trust import Key, Trust
 from upgrader.domain.verdict import Measurement, Reading
 from upgrader.flow.site import Site
@@ -214,10 +224,33 @@ class Documents:
     def read_request(self, content: bytes, file: str) -> Request:
         return self.request
 
+    def read_answers(self, answers: Mapping[str, str]) -> Particulars:
+        raise NotImplementedError
+
     def write_request(self, request: Request) -> str:
         return repr(request)
 
     def read_policy(self, content: bytes, file: str, *, version: int, issued: datetime) -> Trust:
+        raise NotImplementedError
+
+
+@dataclass
+class Scans:
+    """A scan here is its codes in plain text, one a line; nothing is drawn."""
+
+    def read_codes(self, content: bytes, kind: ScanType, file: str) -> Sequence[str]:
+        return content.decode().splitlines()[1:]
+
+    def find_font(self, chosen: Path | None) -> Path:
+        raise NotImplementedError
+
+    def write_pdf(self, sheet: Sheet, font: Path) -> bytes:
+        raise NotImplementedError
+
+    def write_docx(self, sheet: Sheet, template: bytes | None, file: str) -> bytes:
+        raise NotImplementedError
+
+    def default_template(self) -> bytes:
         raise NotImplementedError
 
 
@@ -410,6 +443,7 @@ class Hospital:
         self.person: PersonId | None = builders.ENGINEER
         self.fleet = Fleet({host.name: Host(host.name, host.installed) for host in self.plan.hosts})
         self.prober = Prober(self.clock)
+        self.paper = Scans()
         self._write_down({"system": self.plan.release.system}, Event.CHANGE_REQUESTED)
         self._write_down({"plan": self.plan.digest.hex, "revision": 1}, Event.PLAN_MADE)
 
@@ -451,6 +485,7 @@ class Hospital:
             sleep=self.clock.sleep,
             render_report=_no_report,
             bundles=NoBundles(),
+            paper=self.paper,
         )
 
     def _write_down(self, data: Mapping[str, Any], event: Event) -> None:

@@ -53,7 +53,7 @@ def open_site(choices: Choices) -> Site:
 
     Raises PreflightFailed `site-not-found`, BadInput for a wrong upgrader.yml.
     """
-    from upgrader.adapters import bundle, documents
+    from upgrader.adapters import bundle, documents, paper
     from upgrader.adapters.build_store import BuildStore
     from upgrader.adapters.checkout import Checkout
     from upgrader.adapters.clock import system_clock
@@ -102,6 +102,7 @@ def open_site(choices: Choices) -> Site:
         sleep=time.sleep,
         render_report=_render_report,
         bundles=bundle,
+        paper=paper,
     )
 
 

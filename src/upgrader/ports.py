@@ -13,11 +13,13 @@ from upgrader.domain.errors import UpgraderError
 from upgrader.domain.evidence import Statement
 from upgrader.domain.journal import Entry, History
 from upgrader.domain.lifecycle import Event
+from upgrader.domain.particulars import Particulars
 from upgrader.domain.playbook import HostReport, PlaybookResult, PlaybookRun
 from upgrader.domain.probe import Probe
-from upgrader.domain.record import Namespace
+from upgrader.domain.record import Namespace, ScanType
 from upgrader.domain.release import Build, Release
 from upgrader.domain.request import Request
+from upgrader.domain.sheet import Sheet
 from upgrader.domain.trust import Trust
 from upgrader.domain.verdict import Measurement
 
@@ -177,8 +179,19 @@ class Documents(Protocol):
 
     def read_release(self, content: bytes, file: str) -> Release: ...
     def read_request(self, content: bytes, file: str) -> Request: ...
+    def read_answers(self, answers: Mapping[str, str]) -> Particulars: ...
     def write_request(self, request: Request) -> str: ...
     def read_policy(self, content: bytes, file: str, *, version: int, issued: datetime) -> Trust: ...
+
+
+class Paper(Protocol):
+    """The application form on paper, and the codes of a scan."""
+
+    def find_font(self, chosen: Path | None) -> Path: ...
+    def write_pdf(self, sheet: Sheet, font: Path) -> bytes: ...
+    def write_docx(self, sheet: Sheet, template: bytes | None, file: str) -> bytes: ...
+    def default_template(self) -> bytes: ...
+    def read_codes(self, content: bytes, kind: ScanType, file: str) -> Sequence[str]: ...
 
 
 class Drop(Protocol):

@@ -20,9 +20,12 @@ from upgrader.adapters.programs import QUESTIONS
 from upgrader.cli import VERBS, build, click_texts
 from upgrader.domain.errors import BadInput, Problem, Refused
 from upgrader.domain.evidence import Ending
+from upgrader.domain.form import Asked, Block, Field, Missing
 from upgrader.domain.lifecycle import Event, State
+from upgrader.domain.particulars import ChangeClass, ChangeType, ProtectionLevel, Risk
 from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.record import Decision, Result, TestStage
+from upgrader.domain.release import DataPromise
 from upgrader.domain.request import Kind, WhenUnstable
 from upgrader.domain.verdict import Verdict
 from upgrader.language import Language, Texts, catalogue
@@ -90,6 +93,34 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "ending": Ending,
     "event": [event.name.lower() for event in TOLD_EVENTS],
     "fact": [event.replace(" ", "-") for event in Event],
+    "form.block": Block,
+    "form.field": Field,
+    "form.missing": [Missing.ASKED, Missing.TESTED],
+    "form.phrase": [
+        *(
+            "accepted",
+            "build",
+            "canary",
+            "config",
+            "downtime",
+            "found",
+            "hosts",
+            "kept",
+            "more-waves",
+            "no-sm3",
+            "none",
+        ),
+        *("not-required", "number", "outcome", "probes", "soak", "stops", "takes-itself-back", "time", "times"),
+        *("versions", "wave", "window"),
+        *(f"change-class-{value}" for value in ChangeClass),
+        *(f"change-type-{value}" for value in ChangeType),
+        *(f"data-{value}" for value in DataPromise),
+        *(f"protection-level-{value}" for value in ProtectionLevel),
+        *(f"risk-{value}" for value in Risk),
+        *(f"test-{value}" for value in Result),
+        *(f"unstable-{value}" for value in WhenUnstable),
+    ],
+    "form.place": Asked,
     "kind": Kind,
     "next.after": State,
     "note": ["no-login-probe", "hosts-silent", "hosts-done", "downgrade", "repackaged"]

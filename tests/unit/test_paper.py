@@ -22,6 +22,7 @@ from builders import (
     SIGNED,
     make_approval,
     make_person,
+    make_role,
     make_rule,
     make_trust,
     signed_approval,
@@ -65,10 +66,7 @@ def trust_with(people: Sequence[Person] = (), **changes: Any) -> Trust:
         make_person(KEEPER, Organisation.HOSPITAL, CUSTODY),
     )
     fields: dict[str, Any] = {
-        "roles": {
-            **usual.roles,
-            CUSTODY: Role(name={"zh": "表单保管人", "en": "Form custodian"}, organisation=Organisation.HOSPITAL),
-        },
+        "roles": {**usual.roles, CUSTODY: make_role("申请单保管人", "custodian of forms", Organisation.HOSPITAL)},
         "people": people or (*usual.people, keyless, *custodians),
         "paper": PaperRule(CUSTODY, (DEPARTMENT,)),
     }

@@ -21,6 +21,7 @@ VERBS: Mapping[str, str] = {
     "record": "record",
     "request": "request",
     "plan": "plan",
+    "form": "form",
     "sign": "sign",
     "approvals": "approvals",
     "apply": "apply",

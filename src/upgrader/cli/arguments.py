@@ -46,6 +46,19 @@ def change_argument(*, required: bool = True) -> Callable[[F], F]:
     return click.argument("change", callback=name_of(ChangeId), required=required, shell_complete=known_changes)
 
 
+def answers(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    """A click callback for `KEY=TEXT`, given as often as there are answers; each key once."""
+    given: dict[str, str] = {}
+    for answer in value:
+        key, sign, text = answer.partition("=")
+        if not sign or not key or key in given:
+            raise click.BadParameter(
+                f"expected KEY=TEXT, each key once; found {answer[:80]!r}", ctx=ctx, param=parameter
+            )
+        given[key.strip()] = text.strip()
+    return given
+
+
 def duration(ctx: click.Context, parameter: click.Parameter, value: str) -> timedelta:
     """A click callback for `30s`, `5m`, `1h30m`, `3d`."""
     match = DURATION.fullmatch(value)

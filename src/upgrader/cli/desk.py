@@ -47,6 +47,11 @@ class Desk:
         if self.as_json:
             click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
+    def warn(self, *lines: str) -> None:
+        """What a person should not overlook, to stderr; with --json the answer says it."""
+        if not self.as_json:
+            click.echo("\n".join(lines), err=True)
+
     def progress(self, key: str, fields: Mapping[str, object]) -> None:
         """One line of progress to stderr, for keys that have a text."""
         if self.texts.has(key):

@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from upgrader import render
-from upgrader.cli.arguments import duration, name_of, window
+from upgrader.cli.arguments import answers, duration, name_of, window
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.names import ChangeId, SystemId, Version
+from upgrader.domain.particulars import Particulars
 from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
 from upgrader.language import Texts
 
@@ -45,6 +46,7 @@ def command(texts: Texts) -> click.Command:
         "--when-unstable", type=unstable, default="hold", show_default=True, help=texts("cli.request.when-unstable")
     )
     @click.option("--downgrade", metavar="REASON", help=texts("cli.request.downgrade"))
+    @click.option("--fill", multiple=True, metavar="KEY=TEXT", callback=answers, help=texts("cli.option.fill"))
     @pass_desk
     def request(desk: Desk, /, system: SystemId, version: Version, **options: Any) -> None:
         from upgrader.flow.identity import acting_person
@@ -64,6 +66,7 @@ def command(texts: Texts) -> click.Command:
             waves=WaveSizes(options["canaries"], options["wave_size"]),
             soak=Soak(options["soak"], options["soak_interval"], WhenUnstable(options["when_unstable"])),
             downgrade=options["downgrade"],
+            particulars=site.documents.read_answers(options["fill"]) if options["fill"] else Particulars(),
         )
         requested = request_change(site, wanted)
         desk.say(desk.texts("said.requested", change=requested.request.change, file=requested.file))

@@ -1,10 +1,11 @@
 """A request: one change asked for, by whom, for which hosts, when and why."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from upgrader.domain.names import ChangeId, PersonId, SystemId, Version
+from upgrader.domain.particulars import Particulars
 
 
 class Kind(StrEnum):
@@ -65,3 +66,4 @@ class Request:
     waves: WaveSizes
     soak: Soak
     downgrade: str | None = None
+    particulars: Particulars = field(default_factory=Particulars)

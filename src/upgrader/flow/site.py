@@ -20,6 +20,7 @@ from upgrader.ports import (
     Journal,
     Locks,
     Mirror,
+    Paper,
     Prober,
     Signatures,
     Snapshot,
@@ -58,6 +59,7 @@ class Site:
     sleep: Callable[[float], None]
     render_report: Callable[[ReportView], str]
     bundles: Bundles
+    paper: Paper
 
     def change_folder(self, change: str) -> Path:
         return self.state / "changes" / change

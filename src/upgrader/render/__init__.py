@@ -16,6 +16,8 @@ from upgrader.render.data import (
     staged_json,
     standing_json,
 )
+from upgrader.render.form import form_json, sheet
+from upgrader.render.form import missing as form_missing
 from upgrader.render.text import change, changes, pending, plan, soaked, staged, standing
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "change_json",
     "changes",
     "changes_json",
+    "form_json",
+    "form_missing",
     "pending",
     "pending_json",
     "plain_record",
@@ -31,6 +35,7 @@ __all__ = [
     "record_json",
     "requested_json",
     "rows",
+    "sheet",
     "soaked",
     "soaked_json",
     "staged",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from upgrader.adapters.documents.durations import read_duration, write_duration
+    from upgrader.adapters.documents.particulars import read_answers
     from upgrader.adapters.documents.policy import read_policy
     from upgrader.adapters.documents.public_keys import KeyFault, read_public_key
     from upgrader.adapters.documents.release import read_release
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MODULES = {
     "durations": ("read_duration", "write_duration"),
+    "particulars": ("read_answers",),
     "policy": ("read_policy",),
     "public_keys": ("KeyFault", "read_public_key"),
     "release": ("read_release",),
@@ -27,6 +29,7 @@ __all__ = [
     "KeyFault",
     "Language",
     "Settings",
+    "read_answers",
     "read_duration",
     "read_policy",
     "read_public_key",

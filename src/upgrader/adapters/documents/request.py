@@ -18,6 +18,7 @@ from upgrader.adapters.documents.fields import (
     Zone,
 )
 from upgrader.adapters.documents.models import Finding, Model, reads
+from upgrader.adapters.documents.particulars import ParticularsModel, write_particulars
 from upgrader.adapters.documents.reading import read_document
 from upgrader.adapters.documents.values import matching, one_of, seconds, whole
 from upgrader.adapters.documents.writing import quoted, scalar
@@ -55,6 +56,7 @@ def write_request(request: Request) -> str:
         duration=write_duration(int(request.soak.duration.total_seconds())),
         interval=write_duration(int(request.soak.interval.total_seconds())),
         when_unstable=request.soak.when_unstable.value,
+        form=write_particulars(request.particulars),
     )
     if request.downgrade is not None:
         written += DOWNGRADE.format(downgrade=quoted(request.downgrade))
@@ -90,6 +92,9 @@ soak:
   duration: {duration:<14} # 30s 5m 2h 1h30m 3d
   interval: {interval}
   when_unstable: {when_unstable:<9} # hold: a person decides 由人员决定 | roll-back: take it back 自动回退
+
+# What the application form asks besides; fill it in before the plan is made / 申请单另需填写的内容，请在生成计划前填好
+{form}
 """
 DOWNGRADE = """
 # A declared way back to an older release, and why; the signers see it / 声明降级及原因，签署人可见
@@ -162,6 +167,7 @@ class _Request(Model):
     waves: _Waves
     soak: _Soak
     downgrade: Line | None = None
+    form: ParticularsModel = ParticularsModel()
 
     def to_domain(self) -> Request:
         return Request(
@@ -180,6 +186,7 @@ class _Request(Model):
                 self.soak.when_unstable,
             ),
             downgrade=self.downgrade,
+            particulars=self.form.to_domain(),
         )
 
 
