@@ -44,7 +44,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pydantic_core": ("adapters/documents/models.py",),
     "ansible_runner": ("adapters/ansible.py",),
     "git": ("adapters/git_clone.py",),
-    "paramiko": ("adapters/host_keys.py", "adapters/probes/command.py"),
+    "paramiko": ("adapters/host_keys.py", "adapters/probes/command.py", "adapters/sources/sftp.py"),
     "fabric": ("adapters/probes/command.py",),
     "jinja2": ("adapters/report/", "adapters/paper/"),
     "docx": ("adapters/paper/",),

@@ -7,7 +7,7 @@ import pytest
 
 from upgrader.adapters.build_store import BuildStore
 from upgrader.domain.digest import Digest
-from upgrader.domain.errors import Integrity, PreflightFailed
+from upgrader.domain.errors import Integrity, PreflightFailed, Refused
 
 CONTENT = bytes(range(256)) * 10_000
 DIGEST = Digest.of(CONTENT)
@@ -88,7 +88,7 @@ def test_only_a_plain_file_is_put(store: BuildStore, delivered: Path, tmp_path: 
     os.mkfifo(pipe)
 
     for source in (link, pipe, tmp_path, tmp_path / "absent"):
-        with pytest.raises(PreflightFailed, match="build-not-kept"):
+        with pytest.raises(Refused, match="drop-unreadable"):
             store.put(source)
 
 

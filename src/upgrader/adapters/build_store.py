@@ -3,13 +3,12 @@
 import hashlib
 import io
 import os
-import shutil
 import stat
 import tempfile
 from pathlib import Path
 
 from upgrader.domain.digest import Digest
-from upgrader.domain.errors import Integrity, PreflightFailed
+from upgrader.domain.errors import Integrity, PreflightFailed, Refused
 
 CHUNK = 1024 * 1024
 
@@ -25,13 +24,14 @@ class BuildStore:
     def put(self, source: Path) -> Digest:
         """Keep a copy of `source` and give the digest of the bytes that were kept.
 
-        On disk before it returns. Raises PreflightFailed (disk full, not a plain file) and leaves the store as it was.
-        To put the same bytes again is harmless, and mends a copy that was damaged.
+        On disk before it returns. To put the same bytes again is harmless, and mends a copy that was damaged. Raises
+        PreflightFailed (disk full), or Refused `drop-unreadable` when the source can't be read or is no plain file, and
+        leaves the store as it was.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with _open_plain(source) as reading:
-                return self._keep(reading)
+            with _source(source) as reading:
+                return self._keep(reading, source)
         except OSError as error:
             raise PreflightFailed("build-not-kept", file=source, reason=error.strerror) from error
 
@@ -55,11 +55,12 @@ class BuildStore:
             raise Integrity("build-damaged", file=path, expected=f"{size} bytes", found=f"{found_size} bytes")
         return path
 
-    def _keep(self, reading: io.BufferedReader) -> Digest:
+    def _keep(self, reading: io.BufferedReader, source: Path) -> Digest:
         with tempfile.TemporaryDirectory(prefix=".incoming-", dir=self._folder) as folder:
             incoming = Path(folder) / "build"
             with incoming.open("xb") as writing:
-                shutil.copyfileobj(reading, writing, CHUNK)
+                while chunk := _read(reading, source):
+                    writing.write(chunk)
                 writing.flush()
                 os.fchmod(writing.fileno(), 0o444)
                 os.fsync(writing.fileno())
@@ -80,6 +81,21 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _source(source: Path) -> io.BufferedReader:
+    try:
+        return _open_plain(source)
+    except OSError as error:
+        raise Refused("drop-unreadable", file=source.name, found=error.strerror) from error
+
+
+def _read(reading: io.BufferedReader, source: Path) -> bytes:
+    """The next chunk. What can't be read any more is the medium's fault, not the store's."""
+    try:
+        return reading.read(CHUNK)
+    except OSError as error:
+        raise Refused("drop-unreadable", file=source.name, found=error.strerror) from error
 
 
 def _open_plain(path: Path) -> io.BufferedReader:

@@ -30,13 +30,19 @@ CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class StagedDrop:
-    """A drop whose files are exactly those that it lists. The bytes of the three papers are kept as they were read."""
+class DropPapers:
+    """The three papers of a drop, as bytes and as far as they are read: whose they are is for the signature to say."""
 
     release: Release
     manifest: bytes
     checksums: bytes
     signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StagedDrop(DropPapers):
+    """A drop whose files are exactly those that it lists. The bytes of the three papers are kept as they were read."""
+
     files: tuple[tuple[Build, Path], ...]
 
 
@@ -49,27 +55,37 @@ class VendorDrop:
     def read(self) -> StagedDrop:
         """Check the drop and give what it holds.
 
-        1. only plain files   2. the list, strictly   3. listed and there are the same   4. digests
+        1. only plain files   2. the papers, strictly   3. listed and there are the same   4. digests
         5. release.yml says the same of its builds and documents
 
         Raises Refused, Integrity for bytes that are not what they were said to be, BadInput for release.yml.
         """
         sizes = self._sizes()
+        papers = self.papers()
+        listed = read_checksums(papers.checksums)
+        self._check_listing(sizes, listed)
+        described = {build.file: build.size for build in (*papers.release.builds, *papers.release.documents)}
+        for name, digest in sorted(listed.items()):
+            self._check_digest(name, digest, sizes[name], described.get(FileName(name), 0))
+        _check_release(papers.release, listed, sizes)
+        files = (*papers.release.builds, *papers.release.documents)
+        return StagedDrop(
+            papers.release,
+            papers.manifest,
+            papers.checksums,
+            papers.signature,
+            tuple((build, self._directory / build.file) for build in files),
+        )
+
+    def papers(self) -> DropPapers:
+        """The papers alone: the list read strictly, and release.yml as the list has it."""
         checksums = self._paper(CHECKSUMS, LARGEST_CHECKSUMS)
         signature = self._paper(SIGNATURE, LARGEST_SIGNATURE)
-        listed = read_checksums(checksums)
-        self._check_listing(sizes, listed)
-        for name, digest in sorted(listed.items()):
-            self._check_digest(name, digest)
+        expected = read_checksums(checksums)[MANIFEST]
         manifest = self._paper(MANIFEST, LARGEST_FILE)
-        if Digest.of(manifest) != listed[MANIFEST]:
-            raise Integrity("drop-file-changed", file=MANIFEST)
-        release = read_release(manifest, MANIFEST)
-        _check_release(release, listed, sizes)
-        files = (*release.builds, *release.documents)
-        return StagedDrop(
-            release, manifest, checksums, signature, tuple((build, self._directory / build.file) for build in files)
-        )
+        if (found := Digest.of(manifest)) != expected:
+            raise Integrity("drop-digest-differs", file=MANIFEST, expected=expected, found=found)
+        return DropPapers(read_release(manifest, MANIFEST), manifest, checksums, signature)
 
     def _sizes(self) -> dict[str, int]:
         """The plain files in the folder and their sizes. Anything else in it refuses."""
@@ -98,10 +114,12 @@ class VendorDrop:
         if absent:
             raise Refused("drop-file-absent", files=_some(absent), count=len(absent), list=CHECKSUMS)
 
-    def _check_digest(self, name: str, expected: Digest) -> None:
+    def _check_digest(self, name: str, expected: Digest, size: int, described: int) -> None:
         with self._open(name) as file:
             found = Digest.of_chunks(_chunks(file))
         if found != expected:
+            if size < described:
+                raise Integrity("drop-file-cut", file=name, expected=described, found=size)
             raise Integrity("drop-digest-differs", file=name, expected=expected, found=found)
 
     def _paper(self, name: str, largest: int) -> bytes:

@@ -1,6 +1,8 @@
-"""upgrader stage DROP"""
+"""upgrader stage SOURCE"""
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,20 +10,50 @@ from upgrader import render
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.language import Texts
 
+if TYPE_CHECKING:
+    from upgrader.adapters.sources import Source
+
 
 def command(texts: Texts) -> click.Command:
-    @click.command("stage", help=texts("cli.stage.help"), short_help=texts("cli.stage.short"))
-    @click.argument("drop", type=click.Path(file_okay=False, path_type=Path))
-    @pass_desk
-    def stage(desk: Desk, drop: Path) -> None:
-        from upgrader.adapters.build_inspection import inspect_build
-        from upgrader.adapters.vendor_drop import VendorDrop
-        from upgrader.flow.stage import stage as stage_drop
+    file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-        site = desk.open()
-        staged = stage_drop(site, VendorDrop(drop).read(), inspect_build, desk.progress)
-        desk.say(*render.staged(staged, desk.texts))
-        desk.answer(render.staged_json(staged))
-        desk.next("next.record-test", system=staged.release.system, version=staged.release.version)
+    @click.command("stage", help=texts("cli.stage.help"), short_help=texts("cli.stage.short"))
+    @click.argument("source")
+    @click.option("--host-key", "host_keys", multiple=True, metavar="SHA256:…", help=texts("cli.stage.host-key"))
+    @click.option("--identity", type=file, help=texts("cli.stage.identity"))
+    @click.option("--password-file", type=file, help=texts("cli.stage.password-file"))
+    @click.option("--ca-file", type=file, help=texts("cli.stage.ca-file"))
+    @pass_desk
+    def stage(
+        desk: Desk,
+        source: str,
+        host_keys: tuple[str, ...],
+        identity: Path | None,
+        password_file: Path | None,
+        ca_file: Path | None,
+    ) -> None:
+        from upgrader.adapters.sources import Credentials, Source
+
+        wanted = Source(source, frozenset(host_keys), Credentials(identity, password_file), ca_file)
+        _stage(desk, wanted)
 
     return stage
+
+
+def _stage(desk: Desk, source: "Source") -> None:
+    from upgrader.adapters.build_inspection import inspect_build
+    from upgrader.adapters.sources import Quarantine, open_drop
+    from upgrader.adapters.vendor_drop import VendorDrop
+    from upgrader.flow import stage as flow
+
+    site = desk.open()
+    quarantine = Quarantine(site.state / "quarantine")
+    vouched = partial(flow.check_papers, site)
+    with (
+        site.locks.hold([quarantine.lock(source.text)], purpose="stage", holder=site.person or "-", now=site.clock()),
+        open_drop(source, site.trust.load(), quarantine, vouched, desk.progress) as folder,
+    ):
+        staged = flow.stage(site, VendorDrop(folder).read(), inspect_build, desk.progress)
+    desk.say(*render.staged(staged, desk.texts))
+    desk.answer(render.staged_json(staged))
+    desk.next("next.record-test", system=staged.release.system, version=staged.release.version)

@@ -42,15 +42,23 @@ class Staged:
     newest: Version | None  # the newest release of the system that was staged before, when it is newer than this one
 
 
+def check_papers(site: Site, papers: Papers) -> str:
+    """Whether somebody whom the trust file knows vouches for a release; gives the fingerprint of the key.
+
+    This is asked before anything large is fetched. Raises Refused.
+    """
+    trust = site.trust.load()
+    site.trust.check_current(trust, site.clock())
+    return site.signatures.verify(release_claim(trust, papers), site.clock())
+
+
 def stage(site: Site, drop: Drop, inspect: Callable[[Path], BuildFacts], progress: Progress) -> Staged:
     """Bring one drop into the store and its manifest into the site repository.
 
     1. is it the vendor's?   2. is it safe to unpack?   3. is this version new, or the same bytes?   4. keep it
     """
     release = drop.release
-    trust = site.trust.load()
-    site.trust.check_current(trust, site.clock())
-    signed_by = site.signatures.verify(release_claim(trust, drop), site.clock())
+    signed_by = check_papers(site, drop)
     builds, seen = {build.file for build in release.builds}, {}
     for build, path in drop.files:
         if build.file in builds:
