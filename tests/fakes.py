@@ -144,13 +144,19 @@ class Branch:
         return self.commits[-1]
 
     def at(self, commit: str) -> Commit:
-        return next(known for known in self.commits if known.commit == commit)
+        for known in self.commits:
+            if known.commit == commit:
+                return known
+        raise Refused("commit-not-on-branch", commit=commit, branch="main")
 
     def removed_records(self, commit: str, folder: str) -> Sequence[str]:
         return self.removed
 
     def export(self, snapshot: Any, prefixes: Iterable[str], target: Path) -> Digest:
         raise NotImplementedError("Hospital.export gives the tree")
+
+    def tree_digest(self, snapshot: Any, prefixes: Iterable[str]) -> Digest:
+        return Digest.of(b"tree")
 
 
 class Seals:
@@ -506,7 +512,11 @@ class Published:
         checksums = f"{Digest.of(manifest)}  release.yml\n".encode()
         vendor_seal = Seals().sign(checksums, Namespace.RELEASE, Path(draft.release.vendor))
         parts = replace(
-            draft, checksums=Digest.of(checksums), signature=Digest.of(vendor_seal), manifest=Digest.of(manifest)
+            draft,
+            request_digest=Digest.of(b"request"),
+            checksums=Digest.of(checksums),
+            signature=Digest.of(vendor_seal),
+            manifest=Digest.of(manifest),
         )
         release = f"releases/{draft.release.system}/{draft.release.version}"
         tests = dict[str, bytes]()

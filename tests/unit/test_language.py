@@ -28,6 +28,7 @@ from upgrader.domain.record import Decision, Result, TestStage
 from upgrader.domain.release import DataPromise
 from upgrader.domain.request import Kind, WhenUnstable
 from upgrader.domain.verdict import Verdict
+from upgrader.flow.audit import Part
 from upgrader.language import Language, Texts, catalogue
 
 SOURCE = Path(upgrader.__file__).parent
@@ -76,6 +77,7 @@ TOLD_EVENTS = (
 )
 FAMILIES: Mapping[str, Iterable[str]] = {
     "ask": Decision,
+    "audit.part": Part,
     "because": [
         "wave-reached-nobody",
         "too-many-failed-in-wave",

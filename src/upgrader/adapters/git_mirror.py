@@ -77,6 +77,10 @@ class Snapshot:
         """The paths of all files at or under the prefixes (files or folders), sorted; of all files without a prefix."""
         return tuple(sorted(path for path in self._items if not prefixes or _is_under(path, prefixes)))
 
+    def ids(self, *prefixes: str) -> frozenset[tuple[str, Item]]:
+        """What the commit says of all files at or under the prefixes: their paths, modes and ids."""
+        return frozenset((path, self._items[path]) for path in self.paths(*prefixes))
+
     def files(self, *prefixes: str) -> tuple[Blob, ...]:
         """All files at or under the prefixes, sorted by path."""
         with self._mirror.objects() as objects:
@@ -108,6 +112,7 @@ class GitMirror:
         self._ref = f"refs/heads/{branch}"
         self._environment = {**ENVIRONMENT, **({"GIT_SSH_COMMAND": ssh_command} if ssh_command else {})}
         self._reading: _Reading | None = None
+        self._tree_digests: dict[frozenset[tuple[str, Item]], Digest] = {}
 
     def refresh(self) -> Snapshot:
         """Fetch the branch and give its tip. Makes the mirror on first use.
@@ -181,6 +186,14 @@ class GitMirror:
         except OSError as error:
             raise PreflightFailed("export-not-written", folder=target, reason=error.strerror) from error
         return digest
+
+    def tree_digest(self, snapshot: Snapshot, prefixes: Iterable[str]) -> Digest:
+        """The digest that an export of these files would have. Files with the same ids are read once."""
+        named = tuple(_named(prefixes))
+        ids = snapshot.ids(*named)
+        if ids not in self._tree_digests:
+            self._tree_digests[ids] = tree_digest(snapshot.files(*named))
+        return self._tree_digests[ids]
 
     @contextmanager
     def objects(self) -> Iterator["Objects"]:

@@ -32,6 +32,9 @@ class TrustedMirror:
     def export(self, snapshot: Snapshot, prefixes: Iterable[str], target: Path) -> Digest:
         return self._mirror().export(snapshot, prefixes, target)
 
+    def tree_digest(self, snapshot: Snapshot, prefixes: Iterable[str]) -> Digest:
+        return self._mirror().tree_digest(snapshot, prefixes)
+
     def _mirror(self) -> GitMirror:
         repository = self._trust.load().repository
         if repository not in self._opened:

@@ -36,6 +36,7 @@ VERBS: Mapping[str, str] = {
     "cancel": "cancel",
     "export": "export",
     "evidence": "evidence",
+    "audit": "audit",
     "lab": "lab",
     "demo": "demo",
     "completion": "completion",

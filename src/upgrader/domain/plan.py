@@ -113,6 +113,10 @@ class PlannedRelease:
     package: PackageTerms | None = None
     files: FilesTerms | None = None
 
+    @property
+    def name(self) -> str:
+        return f"{self.system} {self.version}"
+
 
 @dataclass(frozen=True, slots=True)
 class EarlierRelease:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from upgrader.domain import plain
 from upgrader.domain.authorization import Authorization
@@ -119,7 +120,8 @@ def _ask_again(running: Running, before: Examined) -> Examined:
     gate.check_window(site, running.plan)
     now = (site.mirror.refresh().commit, site.trust.load().version)
     if now == (before.snapshot.commit, before.trust.version):
-        with _refusal_written_down(site, running.journal, running.actor):
+        ground = {"commit": before.snapshot.commit, "trust_version": before.trust.version}
+        with _refusal_written_down(site, running.journal, running.actor, ground):
             again = gate.examine_again(site, before)
             gate.give_authorization(site, again)
         return again
@@ -133,19 +135,22 @@ def _ask_again(running: Running, before: Examined) -> Examined:
 def _passed_gate(site: Site, change: str, journal: Journal, actor: str) -> Iterator[Examined]:
     """Ask the gate, and write down its answer, yes or no. Raises what the gate raises."""
     with ExitStack() as stack:
-        with _refusal_written_down(site, journal, actor):
-            examined = stack.enter_context(gate.examine(site, change))
+        with _refusal_written_down(site, journal, actor, {}):
+            ground = gate.present_ground(site)
+        with _refusal_written_down(site, journal, actor, ground.as_data()):
+            examined = stack.enter_context(gate.examine(site, change, ground))
             authorization = gate.give_authorization(site, examined)
         _write_authorization(site, journal, examined, authorization, actor)
         yield examined
 
 
 @contextmanager
-def _refusal_written_down(site: Site, journal: Journal, actor: str) -> Iterator[None]:
+def _refusal_written_down(site: Site, journal: Journal, actor: str, ground: Mapping[str, Any]) -> Iterator[None]:
+    """A no goes into the journal with what it stands on, as far as that was known."""
     try:
         yield
     except UpgraderError as error:
-        data = {"code": error.code, "fields": error.fields}
+        data = {"code": error.code, "fields": error.fields, **ground}
         journal.write(Event.GATE_REFUSED, data, at=site.clock(), actor=actor)
         raise
 

@@ -1,10 +1,11 @@
 """The gate: may exactly this run, now? It refuses by default, and contacts no host before it has answered."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from upgrader.domain.authorization import Authorization, Fault, Signed, Standing, authorize, weigh
@@ -28,9 +29,9 @@ from upgrader.domain.record import (
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
 from upgrader.flow.identity import acting_person
-from upgrader.flow.materials import ChangeFiles, ReleasePapers, make_materials, need, read_change_files
+from upgrader.flow.materials import ChangeFiles, make_materials, need, read_change_files
 from upgrader.flow.site import Site
-from upgrader.flow.stage import release_claim
+from upgrader.flow.stage import Papers, release_claim
 from upgrader.ports import Snapshot, Tree
 
 DECIDED = re.compile(r"(approve|reject|withdraw)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
@@ -54,16 +55,33 @@ class Examined:
     acceptances: tuple[Signed[AcceptanceRecord], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a decision stands on: whom we trust, and what the branch holds. The journal names both."""
+
+    trust: Trust
+    snapshot: Snapshot
+
+    def as_data(self) -> Mapping[str, Any]:
+        return {"commit": self.snapshot.commit, "trust_version": self.trust.version}
+
+
+def present_ground(site: Site) -> Ground:
+    """The newest trust file, unless it has run out, and the tip of the branch, fetched just now."""
+    trust = site.trust.load()
+    site.trust.check_current(trust, site.clock())
+    return Ground(trust, site.mirror.refresh())
+
+
 @contextmanager
-def examine(site: Site, change: str, snapshot: Snapshot | None = None) -> Iterator[Examined]:
+def examine(site: Site, change: str, ground: Ground | None = None) -> Iterator[Examined]:
     """Read a change from the protected branch and weigh it; the exported tree lives as long as the context.
 
     1. whom do we trust?  2. what does the branch say?  3. is plan.json what its parts give?  4. who signed what?
     Raises Refused for anything that no missing signature could explain.
     """
-    trust = site.trust.load()
-    site.trust.check_current(trust, site.clock())
-    snapshot = snapshot or site.mirror.refresh()
+    ground = ground or present_ground(site)
+    trust, snapshot = ground.trust, ground.snapshot
     folder = repository.change_folder(change)
     if removed := site.mirror.removed_records(snapshot.commit, folder):
         raise Refused("record-removed", change=change, file=", ".join(removed))
@@ -139,13 +157,13 @@ def _weigh(
 ) -> tuple[Standing, tuple[Signed[AcceptanceRecord], ...]]:
     """Who signed what, as of now."""
     decided, acceptances = change_records(site, trust, snapshot, plan.change)
-    tests = _records(site, trust, TestRecord, files.tests, TESTED)
+    tests = test_records(site, trust, files.tests)
     return weigh(plan, trust, decided, tests, site.clock()), tuple(acceptances)
 
 
 def _check_vendors(site: Site, trust: Trust, files: ChangeFiles) -> None:
     for papers in (files.papers, *files.left.values()):
-        _check_vendor(site, trust, papers)
+        check_vendor(site, trust, papers, Digest.of(papers.manifest))
 
 
 def _check_remade(site: Site, trust: Trust, files: ChangeFiles, snapshot: Snapshot, tree: Tree, plan: Plan) -> None:
@@ -163,10 +181,10 @@ def _first_difference(remade: Plan, plan: Plan) -> str:
     return next((name for name in names if getattr(remade, name) != getattr(plan, name)), "-")
 
 
-def _check_vendor(site: Site, trust: Trust, papers: ReleasePapers) -> None:
+def check_vendor(site: Site, trust: Trust, papers: Papers, manifest: Digest) -> None:
     """The signature over the vendor's list, by the vendor or its packager, and the manifest that the list names."""
     site.signatures.verify(release_claim(trust, papers), site.clock())
-    if f"{Digest.of(papers.manifest)}  release.yml" not in papers.checksums.decode(errors="replace").splitlines():
+    if f"{manifest}  release.yml" not in papers.checksums.decode(errors="replace").splitlines():
         raise Refused("manifest-not-signed", release=papers.release.name, file="release.yml")
 
 
@@ -189,6 +207,11 @@ def change_records(
         ],
         list(_records(site, trust, AcceptanceRecord, records, ACCEPTED)),
     )
+
+
+def test_records(site: Site, trust: Trust, files: Mapping[str, bytes]) -> Sequence[Signed[TestRecord]]:
+    """The signed tests among the files that lie beside a release."""
+    return list(_records(site, trust, TestRecord, files, TESTED))
 
 
 def _record_of(name: str) -> str:

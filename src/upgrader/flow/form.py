@@ -41,12 +41,12 @@ def form_of(site: Site, change: str, language: str) -> Form:
     """
     with site.journal(change) as journal:
         history = journal.history()
-    snapshot = site.mirror.refresh()
     if history.last(Event.PLAN_AUTHORIZED) is None:
-        with examine(site, change, snapshot) as examined:
+        with examine(site, change) as examined:
             approvals = [signed.record for signed in examined.standing.counted if signed.record is not None]
             known = _known(site, history, examined.plan, examined.files, approvals, language)
     else:
+        snapshot = site.mirror.refresh()
         plan = authorized_plan(site, change, history)
         authorized = history.of(Event.PLAN_AUTHORIZED)[-1].data
         then = site.mirror.at(authorized["commit"])

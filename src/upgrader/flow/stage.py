@@ -8,7 +8,7 @@ from typing import Protocol
 from upgrader.domain.claim import Claim
 from upgrader.domain.errors import Integrity, Refused
 from upgrader.domain.inspection import BuildFacts
-from upgrader.domain.names import PersonId, Version
+from upgrader.domain.names import PersonId, SystemId, Version
 from upgrader.domain.record import Namespace
 from upgrader.domain.release import Release
 from upgrader.domain.trust import Key, Trust, Vendor
@@ -20,11 +20,24 @@ from upgrader.ports import Drop, Progress
 MANIFEST, CHECKSUMS, SIGNATURE = "release.yml", "SHA256SUMS", "SHA256SUMS.sig"
 
 
+class Delivered(Protocol):
+    """Whose release it is, as its manifest says it, or the plan that binds that manifest."""
+
+    @property
+    def system(self) -> SystemId: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def vendor(self) -> PersonId: ...
+    @property
+    def packager(self) -> PersonId | None: ...
+
+
 class Papers(Protocol):
     """What a signature over a release is judged by."""
 
     @property
-    def release(self) -> Release: ...
+    def release(self) -> Delivered: ...
     @property
     def checksums(self) -> bytes: ...
     @property
@@ -91,7 +104,7 @@ def _newer_release(site: Site, release: Release) -> Version | None:
     return newer[-1] if newer else None
 
 
-def vendor_of(trust: Trust, release: Release) -> Vendor:
+def vendor_of(trust: Trust, release: Delivered) -> Vendor:
     """The vendor of a release. Raises Refused when nobody enrolled them, or not for this system."""
     vendor = trust.vendor(release.vendor)
     if vendor is None:
@@ -119,7 +132,7 @@ def release_claim(trust: Trust, papers: Papers) -> Claim:
     )
 
 
-def _voucher(trust: Trust, release: Release) -> tuple[PersonId, Sequence[Key]]:
+def _voucher(trust: Trust, release: Delivered) -> tuple[PersonId, Sequence[Key]]:
     vendor = vendor_of(trust, release)
     if release.packager is None:
         return vendor.id, vendor.keys

@@ -3,6 +3,7 @@
 `text.py` draws for people, `data.py` answers programs.
 """
 
+from upgrader.render.audited import audited, audited_json
 from upgrader.render.data import (
     change_json,
     changes_json,
@@ -21,6 +22,8 @@ from upgrader.render.form import missing as form_missing
 from upgrader.render.text import change, changes, pending, plan, soaked, staged, standing
 
 __all__ = [
+    "audited",
+    "audited_json",
     "change",
     "change_json",
     "changes",
