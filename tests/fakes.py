@@ -16,6 +16,7 @@ from typing import Any, Self
 import builders
 from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
+from upgrader.domain.draft import Proposal, Surroundings
 from upgrader.domain.errors import Integrity, Locked, Refused
 from upgrader.domain.journal import Entry, History, read_history
 from upgrader.domain.lifecycle import Event
@@ -229,6 +230,9 @@ class Documents:
 
     def read_request(self, content: bytes, file: str) -> Request:
         return self.request
+
+    def draft_release(self, proposal: Proposal, around: Surroundings, previous: str | None) -> str:
+        raise NotImplementedError
 
     def read_answers(self, answers: Mapping[str, str]) -> Particulars:
         raise NotImplementedError

@@ -8,6 +8,7 @@ import click
 
 from upgrader import render
 from upgrader.cli.desk import Desk, pass_desk
+from upgrader.domain.errors import BadInput
 from upgrader.language import Texts
 
 if TYPE_CHECKING:
@@ -23,10 +24,15 @@ def command(texts: Texts) -> click.Command:
     @click.option("--identity", type=file, help=texts("cli.stage.identity"))
     @click.option("--password-file", type=file, help=texts("cli.stage.password-file"))
     @click.option("--ca-file", type=file, help=texts("cli.stage.ca-file"))
+    @click.option("--draft", "step", flag_value="draft", help=texts("cli.stage.draft"))
+    @click.option("--seal", "step", flag_value="seal", help=texts("cli.stage.seal"))
+    @click.option("--to", "target", type=click.Path(path_type=Path), help=texts("cli.stage.to"))
     @pass_desk
     def stage(
         desk: Desk,
         source: str,
+        step: str | None,
+        target: Path | None,
         host_keys: tuple[str, ...],
         identity: Path | None,
         password_file: Path | None,
@@ -34,10 +40,36 @@ def command(texts: Texts) -> click.Command:
     ) -> None:
         from upgrader.adapters.sources import Credentials, Source
 
+        if step is not None or target is not None:
+            _prepare(desk, source, target, step)
+            return
         wanted = Source(source, frozenset(host_keys), Credentials(identity, password_file), ca_file)
         _stage(desk, wanted)
 
     return stage
+
+
+def _prepare(desk: Desk, source: str, target: Path | None, step: str | None) -> None:
+    """What a person does before there is a drop: a proposal, then a list and a signature."""
+    from upgrader.adapters.drop_draft import DropDraft
+    from upgrader.flow import draft as flow
+
+    if "://" in source:
+        raise BadInput("source-must-be-local", source=source.partition("://")[0])
+    site = desk.open()
+    if step == "seal":
+        sealed = flow.seal(site, DropDraft(Path(source)))
+        told = {"folder": sealed.folder, "name": sealed.release.name, "fingerprint": sealed.signed_by}
+        desk.say(desk.texts("said.sealed", **told))
+        desk.answer(render.sealed_json(sealed))
+        desk.next("next.stage-sealed", folder=sealed.folder)
+        return
+    drafted = flow.draft(site, DropDraft.of(Path(source), target))
+    desk.say(desk.texts("said.drafted", file=drafted.file, todos=drafted.todos))
+    if drafted.previous:
+        desk.say(f"  {desk.texts('said.drafted-from', previous=drafted.previous)}")
+    desk.answer(render.drafted_json(drafted))
+    desk.next("next.seal", file=drafted.file.name, folder=drafted.file.parent)
 
 
 def _stage(desk: Desk, source: "Source") -> None:

@@ -10,6 +10,7 @@ from upgrader.domain.errors import ExitCode
 from upgrader.domain.plan import Plan
 from upgrader.domain.record import Record
 from upgrader.domain.trust import Row
+from upgrader.flow.draft import Drafted, Sealed
 from upgrader.flow.pending import Pending
 from upgrader.flow.request import Requested
 from upgrader.flow.soak import Soaked
@@ -33,6 +34,28 @@ def staged_json(staged: Staged) -> Json:
             {"file": build.file, "sha256": build.sha256.hex, **plain.to_plain(staged.seen[build.file])}
             for build in staged.release.builds
         ],
+    }
+
+
+def drafted_json(drafted: Drafted) -> Json:
+    return {
+        "format": "upgrader.drafted/1",
+        "file": str(drafted.file),
+        "system": drafted.proposal.system,
+        "version": drafted.proposal.version,
+        "strategy": drafted.proposal.strategy,
+        "as": drafted.previous,
+        "todos": drafted.todos,
+    }
+
+
+def sealed_json(sealed: Sealed) -> Json:
+    return {
+        "format": "upgrader.sealed/1",
+        "folder": str(sealed.folder),
+        "system": sealed.release.system,
+        "version": sealed.release.version,
+        "signed_by": sealed.signed_by,
     }
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from upgrader.adapters.documents.policy import read_policy
     from upgrader.adapters.documents.public_keys import KeyFault, read_public_key
     from upgrader.adapters.documents.release import read_release
+    from upgrader.adapters.documents.release_draft import draft_release
     from upgrader.adapters.documents.request import read_request, write_request
     from upgrader.adapters.documents.settings import Language, Settings, read_settings, write_settings
 
@@ -21,6 +22,7 @@ MODULES = {
     "policy": ("read_policy",),
     "public_keys": ("KeyFault", "read_public_key"),
     "release": ("read_release",),
+    "release_draft": ("draft_release",),
     "request": ("read_request", "write_request"),
     "settings": ("Language", "Settings", "read_settings", "write_settings"),
 }
@@ -29,6 +31,7 @@ __all__ = [
     "KeyFault",
     "Language",
     "Settings",
+    "draft_release",
     "read_answers",
     "read_duration",
     "read_policy",

@@ -16,6 +16,7 @@ from upgrader.domain.errors import Problem
 
 DEEPEST = 12
 NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
+UNFINISHED = re.compile(r"TODO\b")  # what a draft leaves to a person
 FULL_WIDTH_COLON = re.compile(r"(?:^\s*(?:-\s+)?|[{,]\s*)[\"']?[A-Za-z_][A-Za-z0-9_-]*[\"']?\s*：")
 
 
@@ -188,6 +189,8 @@ class _Reader:
             self._problem(place, "one-line-only")
         elif found := refused_character(text):
             self._problem(place, "hidden-character", found=found)
+        elif UNFINISHED.match(text):
+            self._problem(place, "still-to-do")
         elif not self._template_marks_allowed and (mark := TEMPLATE_MARK.search(text)):
             self._problem(place, "template-mark", found=mark[0])
         written = event.style is not None or text not in NOTHING
