@@ -76,6 +76,7 @@ def open_site(choices: Choices) -> Site:
     ssh_key = _path(os.environ.get("UPGRADER_SSH_KEY") or clone.setting("sshKey"))
     exports = Exports(state / "trees", mirror, EXECUTED)
     return Site(
+        id=settings.site,
         clone=clone,
         mirror=mirror,
         trust=trust,

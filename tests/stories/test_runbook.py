@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from stories.hosts import answers, appointment_on, version_on
-from upgrader.lab.hospital import ENGINEER, INFORMATION, OWNER, Hospital
+from upgrader.adapters.ssh_signatures import fingerprint
+from upgrader.lab.hospital import ENGINEER, INFORMATION, OWNER, TESTER, Hospital
 from upgrader.lab.host import LabHost
-from upgrader.lab.keys import public_text
+from upgrader.lab.keys import ensure_key, public_text
 from upgrader.lab.releases import SYSTEM
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.xdist_group("runbook")]
@@ -202,6 +203,23 @@ def test_a_lost_trust_file_comes_back_from_a_bundle_and_an_expired_one_is_renewe
     (tmp_path / "policy.yml").write_text(json.dumps(policy, ensure_ascii=False), encoding="utf-8")
     renewed = {"ROOT-KEY": hospital.root_key, "policy.yml": tmp_path / "policy.yml"}
     assert "2099-12-31" in night.tried("trust-update", **renewed)
+
+
+def test_a_key_comes_is_lost_and_a_person_leaves(night: Night, tmp_path: Path) -> None:
+    """OWNER gets a second key, loses the first, and is still the one who accepts; TESTER leaves."""
+    new = ensure_key(tmp_path / "new", comment="new")
+    first = fingerprint(public_text(night.hospital.people_keys[OWNER]))
+    places = {"PERSON": OWNER, "NEW-KEY": new, "FOLDER": tmp_path, "ROOT-KEY": night.hospital.root_key}
+
+    asked = night.tried("trust-enrol-ask", **places)
+    enrolled = night.tried("trust-enrol", **places)
+
+    assert fingerprint(public_text(new)) in asked
+    assert fingerprint(public_text(new)) in enrolled
+    lost = {**places, "PERSON": f"{OWNER} --fingerprint {first}"}
+    assert first in night.tried("trust-revoke", **lost)
+    assert TESTER in night.tried("trust-leave", **{**places, "PERSON": TESTER})
+    assert f"✗ {TESTER}" in night.hospital.upgrader(ENGINEER, "trust", "show").out
 
 
 def tree(folder: Path) -> dict[str, bytes]:

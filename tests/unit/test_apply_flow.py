@@ -20,7 +20,7 @@ from upgrader.domain.errors import ExitCode, Integrity, Locked, OutsideWindow, R
 from upgrader.domain.lifecycle import Event, State
 from upgrader.domain.playbook import HostOutcome, PlaybookRun
 from upgrader.domain.record import Decision
-from upgrader.domain.trust import Trust
+from upgrader.domain.trust import Person, Trust
 from upgrader.domain.verdict import Reading
 from upgrader.flow.apply import Applied, apply_change
 from upgrader.flow.roll_back import TakenBack, roll_back_change
@@ -445,10 +445,39 @@ def the_trust_file_expires(trust: Trust) -> Trust:
     return replace(trust, expires=SOON)
 
 
+def test_a_word_whose_key_has_ended_is_left_out_and_said_and_its_author_signs_again() -> None:
+    hospital = Hospital()
+    hospital.trust.trust = an_approvers_key_ends(hospital.trust.trust)
+    hospital.clock.sleep(120)
+
+    with pytest.raises(Refused) as refusal:
+        apply(hospital)
+    assert refusal.value.code == "approvals-missing"
+    assert "key-not-valid" in refusal.value.fields["fell"]
+
+    hospital.trust.trust = builders.make_trust()  # the same people, with keys that count
+    assert apply(hospital).exit_code is ExitCode.DONE
+
+
+def test_a_no_stands_though_its_key_has_ended() -> None:
+    hospital = Hospital()
+    reject(hospital)
+    keys = an_approvers_key_ends(hospital.trust.trust)
+    hospital.trust.trust = replace(keys, people=tuple(_all_keys_end(person) for person in keys.people))
+    hospital.clock.sleep(120)
+
+    with pytest.raises(Refused, match="plan-rejected"):
+        apply(hospital)
+
+
+def _all_keys_end(person: Person) -> Person:
+    return replace(person, keys=tuple(replace(key, valid_until=SOON) for key in person.keys))
+
+
 @pytest.mark.parametrize(
     ("what", "code"),
     [
-        (an_approvers_key_ends, "key-not-valid"),
+        (an_approvers_key_ends, "approvals-missing"),
         (the_vendors_key_ends, "key-not-valid"),
         (the_trust_file_expires, "trust-expired"),
     ],

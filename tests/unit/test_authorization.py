@@ -269,6 +269,18 @@ def test_said_and_taken_back_in_the_same_second_is_taken_back() -> None:
     assert not may_run([*ENOUGH, says(HEAD, DEPARTMENT, Decision.WITHDRAW, issued=SIGNED)])
 
 
+def test_a_no_of_the_same_second_stands_until_a_later_word_takes_it_back() -> None:
+    no = says(HEAD, DEPARTMENT, Decision.REJECT, issued=LATER)
+
+    assert not may_run([*ENOUGH, says(BOTH, DEPARTMENT), no, says(HEAD, DEPARTMENT, Decision.WITHDRAW, issued=LATER)])
+    assert may_run([*ENOUGH, says(BOTH, DEPARTMENT), no, says(HEAD, DEPARTMENT, Decision.WITHDRAW, issued=LATEST)])
+
+
+def test_a_no_stands_when_its_author_has_left() -> None:
+    """A new plan ends it; nobody else does."""
+    assert not may_run([*ENOUGH, says(RETIRED, DEPARTMENT, Decision.REJECT)])
+
+
 def test_whoever_took_their_yes_back_may_give_it_again() -> None:
     back = says(HEAD, DEPARTMENT, Decision.WITHDRAW, issued=LATER)
     again = says(HEAD, DEPARTMENT, issued=LATEST)

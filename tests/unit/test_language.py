@@ -75,6 +75,14 @@ TOLD_EVENTS = (
     Event.ROLLBACK_FINISHED,
     Event.ROLLBACK_INCOMPLETE,
 )
+TRUST_CHANGES = (
+    *(f"person-{what}" for what in ("added", "removed", "left", "returned", "changed")),
+    *(f"vendor-{what}" for what in ("added", "removed", "changed")),
+    *(f"key-{what}" for what in ("enrolled", "proven", "revoked", "changed", "removed")),
+    *(f"{what}-changed" for what in ("rules", "roles", "root", "repository", "paper", "expires")),
+    "role-given",
+    "role-taken",
+)
 FAMILIES: Mapping[str, Iterable[str]] = {
     "ask": Decision,
     "audit.part": Part,
@@ -133,6 +141,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "role": ["people"],
     "state": State,
     "test": TestStage,
+    "trust.change": TRUST_CHANGES,
     "unstable": WhenUnstable,
     "verdict": Verdict,
 }

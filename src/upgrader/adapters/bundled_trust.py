@@ -18,4 +18,5 @@ def read_bundled_trust(files: Mapping[str, bytes]) -> tuple[tuple[Trust, ...], D
             if name.startswith(FOLDER):
                 (Path(folder) / Path(name).name).write_bytes(content)
         chain = TrustFiles(Path(folder))
+        chain.check_proofs()
         return chain.chain(), chain.fingerprint()

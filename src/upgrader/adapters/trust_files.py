@@ -15,11 +15,13 @@ from pathlib import Path
 
 from upgrader.adapters import ssh_signatures
 from upgrader.adapters.build_store import sync_folder
-from upgrader.domain.claim import Claim
+from upgrader.domain.claim import Claim, enrolment_claim
 from upgrader.domain.digest import Digest
+from upgrader.domain.enrolment import check_enrolment, proven
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.record import Namespace
 from upgrader.domain.trust import LARGEST_TRUST, Root, Trust, read_trust
+from upgrader.domain.trust_change import check_follows, new_proofs
 
 TRUST_FILE = re.compile(r"trust\.([1-9][0-9]{0,5})\.json")
 SIGNATURE_FILE = re.compile(r"trust\.([1-9][0-9]{0,5})\.json\.([1-9][0-9]{0,2})\.sig")
@@ -73,23 +75,46 @@ class TrustFiles:
             raise Refused("trust-missing", folder=self._folder)
         return root_fingerprint(_read_version(1, self._content(1)).root)
 
+    def signers(self, version: int) -> tuple[str, ...]:
+        """The fingerprints of the root keys that signed a version that `chain` gave."""
+        chain = self.chain()[:version]
+        roots = _roots(chain[-1], chain[:-1])
+        return tuple(sorted(_signers(self._content(version), self._signatures(version), roots, chain[-1].issued)))
+
+    def check_proofs(self) -> None:
+        """Verify the proof of every key that a person ever enrolled, which whoever installed its version did before.
+
+        Raises Refused where one does not hold.
+        """
+        chain = self.chain()
+        for trust, before in zip(chain, (None, *chain[:-1]), strict=True):
+            _check_proofs(trust, before)
+
+    def check_next(self, trust: Trust, signatures: Sequence[bytes]) -> None:
+        """Raise Refused unless `trust` may be the next version, and is signed by enough root keys."""
+        self._check_next(trust, signatures)
+
     def install(self, trust: Trust, signatures: Sequence[bytes]) -> None:
         """Make `trust` the newest version. Raises Refused, with the chain as it was, unless it follows and holds."""
-        before = next(reversed(self._walk()), None)
-        expected = before.version + 1 if before else 1
-        if trust.version != expected:
-            raise Refused("trust-version", expected=expected, found=trust.version)
-        content = trust.to_bytes()
-        name = f"trust.{trust.version}.json"
-        named = {f"{name}.{number}.sig": signature for number, signature in enumerate(signatures, 1)}
-        _check_step(read_trust(content, name), content, named, before)
+        named = self._check_next(trust, signatures)
         try:
             self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             for left in self._signatures(trust.version):  # by an install that was cut off
                 (self._folder / left).unlink()
-            self._write({**named, name: content})  # the trust file last: without it the signatures mean nothing
+            # the trust file last: without it the signatures mean nothing
+            self._write({**named, f"trust.{trust.version}.json": trust.to_bytes()})
         except OSError as error:
             raise PreflightFailed("trust-not-written", folder=self._folder, reason=error.strerror) from error
+
+    def _check_next(self, trust: Trust, signatures: Sequence[bytes]) -> Mapping[str, bytes]:
+        earlier = self._walk()
+        if trust.version != len(earlier) + 1:
+            raise Refused("trust-version", expected=len(earlier) + 1, found=trust.version)
+        content, name = trust.to_bytes(), f"trust.{trust.version}.json"
+        named = {f"{name}.{number}.sig": signature for number, signature in enumerate(signatures, 1)}
+        _check_step(read_trust(content, name), content, named, earlier)
+        _check_proofs(trust, earlier[-1] if earlier else None)
+        return named
 
     def _walk(self) -> tuple[Trust, ...]:
         """Every version, oldest first, each found to follow the one before. Raises Refused where one does not."""
@@ -105,7 +130,7 @@ class TrustFiles:
             read = Digest.of("\n".join(digest.hex for digest in digests).encode("ascii"))
             if read not in self._held:
                 trust = _read_version(version, content)
-                _check_step(trust, content, signatures, chain[-1] if chain else None)
+                _check_step(trust, content, signatures, chain)
                 self._held[read] = trust
             chain.append(self._held[read])
         return tuple(chain)
@@ -151,18 +176,34 @@ def root_fingerprint(root: Root) -> Digest:
     return Digest.of("".join(f"{line}\n" for line in (f"threshold {root.threshold}", *keys)).encode("ascii"))
 
 
-def _check_step(trust: Trust, content: bytes, signatures: Mapping[str, bytes], before: Trust | None) -> None:
-    """Check that `trust` may follow `before`: the same site, and enough root keys of both signed it."""
-    if before is not None and trust.site != before.site:
-        raise Refused("trust-other-site", version=trust.version, expected=before.site, found=trust.site)
-    roots = [trust.root] if before is None else [before.root, trust.root]
-    keys = [key for root in roots for key in root.keys]
-    signers = {
-        ssh_signatures.verify(_root_claim(content, signature, keys, name), trust.issued)
-        for name, signature in signatures.items()
-    }
+def _check_step(trust: Trust, content: bytes, signatures: Mapping[str, bytes], earlier: Sequence[Trust]) -> None:
+    """Check that `trust` may follow: it keeps the rules of a step, and enough root keys of both versions signed it."""
+    if earlier:
+        check_follows(trust, earlier, Digest.of(earlier[-1].to_bytes()))
+    roots = _roots(trust, earlier)
+    signers = _signers(content, signatures, roots, trust.issued)
     for root in roots:
         _check_threshold(root, signers, trust.version)
+
+
+def _roots(trust: Trust, earlier: Sequence[Trust]) -> Sequence[Root]:
+    return [earlier[-1].root, trust.root] if earlier else [trust.root]
+
+
+def _signers(content: bytes, signatures: Mapping[str, bytes], roots: Iterable[Root], at: datetime) -> set[str]:
+    keys = [key for root in roots for key in root.keys]
+    return {
+        ssh_signatures.verify(_root_claim(content, signature, keys, name), at) for name, signature in signatures.items()
+    }
+
+
+def _check_proofs(trust: Trust, before: Trust | None) -> None:
+    """Verify what each new key itself signed, as of the time at which the version was issued."""
+    for person, key in new_proofs(trust, before):
+        asked = proven(trust.site, person.id, key)
+        if asked is not None:
+            check_enrolment(asked.enrolment, trust.site, trust.issued)
+            ssh_signatures.verify(enrolment_claim(asked), trust.issued)
 
 
 def _root_claim(content: bytes, signature: bytes, keys: Iterable[str], name: str) -> Claim:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -98,6 +98,17 @@ def deadline(text: str, zone: str, now: datetime) -> datetime:
     except ValueError as error:
         raise click.BadParameter(f"expected a day such as 2026-12-05, or +14d; found {text!r}") from error
     return day + timedelta(days=1)
+
+
+def past_moment(text: str, zone: str, now: datetime) -> datetime:
+    """Read `2026-11-21 23:00` in a zone, in UTC. Raises click.BadParameter, also for a time that is yet to come."""
+    try:
+        at = datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    except ValueError:
+        raise click.BadParameter(f"expected a time such as '2026-11-21 23:00', found {text!r}") from None
+    if at > now:
+        raise click.BadParameter(f"{text!r} is yet to come")
+    return at
 
 
 def _moment(text: str, zone: str, after: datetime) -> datetime:

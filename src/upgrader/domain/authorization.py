@@ -182,7 +182,7 @@ def _approval_fault(
     if told != (str(plan.revision), facts.release, facts.hosts, facts.window, facts.downtime):
         return Fault("facts-differ", {"person": record.person}, tampered=True)
     person = trust.person(record.person)
-    if person is None or not person.active:
+    if person is None or (not person.active and record.decision is not Decision.REJECT):  # a no outlives its author
         return Fault("person-not-active", {"person": record.person})
     if record.role not in person.roles:
         return Fault("role-not-held", {"person": record.person, "role": record.role})
@@ -254,6 +254,8 @@ def _voids(withdrawal: ApprovalRecord, record: ApprovalRecord) -> bool:
     """
     if withdrawal.person != record.person or record.issued > withdrawal.issued:
         return False
+    if record.issued == withdrawal.issued and record.decision is Decision.REJECT:
+        return False  # times are whole seconds: in the same one a yes falls, and a no stands
     if record.decision is Decision.REJECT and isinstance(withdrawal, PaperRecord):
         return isinstance(record, PaperRecord) and withdrawal.scan is not None
     return True

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from upgrader.domain.enrolment import Proven
 from upgrader.domain.record import Namespace
 from upgrader.domain.trust import Key, Proof
 
@@ -20,3 +21,16 @@ class Claim:
     keys: tuple[Key | str, ...]
     file: str = "-"
     proof: Proof | None = None
+
+
+def enrolment_claim(proven: Proven) -> Claim:
+    """That an enrolment was signed with the very key that it names."""
+    asked = proven.enrolment
+    return Claim(
+        content=asked.to_bytes(),
+        signature=proven.signature,
+        namespace=Namespace.ENROLMENT,
+        principal=asked.person,
+        keys=(asked.key,),
+        file=asked.file_name,
+    )

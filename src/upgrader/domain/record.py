@@ -26,6 +26,7 @@ class Namespace(StrEnum):
     APPROVAL = "approval@upgrader.v1"
     PAPER = "paper@upgrader.v1"
     ACCEPTANCE = "acceptance@upgrader.v1"
+    ENROLMENT = "enrolment@upgrader.v1"
     TRUST_ROOT = "trust-root@upgrader.v1"
     EVIDENCE = "evidence@upgrader.v1"
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from upgrader.domain import canonical, plain
+from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Refused
 from upgrader.domain.names import PersonId, RoleId, SiteId
 from upgrader.domain.record import TestStage
@@ -31,14 +32,29 @@ LONGEST_DEBT_HOURS = 7 * 24
 TESTERS = {TestStage.VENDOR: Organisation.VENDOR, TestStage.SITE: Organisation.MAINTENANCE}
 
 
+@dataclass(frozen=True, slots=True)
+class Possession:
+    """What a person signed with a new key to show that they hold it, without what the trust file says anyway."""
+
+    issued: datetime
+    expires: datetime
+    nonce: str
+    reason: str
+    signature: tuple[str, ...]  # the lines of the armoured signature
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """An OpenSSH public key and the time in which it counts. `revoked` ends it at once and for ever."""
+    """An OpenSSH public key and the time in which it counts. `revoked` ends it at once and for ever.
+
+    A key without a `possession` stands in the first version, or is a vendor's: its releases prove it.
+    """
 
     public: str
     valid_from: datetime
     valid_until: datetime
     revoked: datetime | None = None
+    possession: Possession | None = None
 
     def is_valid(self, at: datetime) -> bool:
         return self.valid_from <= at and self.has_future(at)
@@ -154,6 +170,8 @@ class Root:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
+    """One version. `reason` is what the root keys were asked for, `previous` the SHA-256 of the version before."""
+
     format: str
     site: SiteId
     version: int
@@ -166,6 +184,8 @@ class Trust:
     vendors: tuple[Vendor, ...]
     rules: Mapping[str, Rule]
     paper: PaperRule | None = None  # None: nobody signs on paper here
+    reason: str | None = None
+    previous: Digest | None = None
 
     def to_bytes(self) -> bytes:
         return canonical.serialise(plain.to_plain(self))

@@ -107,8 +107,9 @@ def weigh_acceptance(
     for signed in acceptances:
         if signed.record is None or signed.fault is not None:
             fault = signed.fault or Fault("record-unreadable", {}, tampered=True)
-            raise Refused(fault.code, **{**fault.fields, "file": signed.file})
-        if signed.record.plan == plan and signed.record.journal == head and _holds(trust, signed.record):
+            if fault.tampered:
+                raise Refused(fault.code, **{**fault.fields, "file": signed.file})
+        elif signed.record.plan == plan and signed.record.journal == head and _holds(trust, signed.record):
             counted.append(signed)
     holders: dict[PersonId, frozenset[RoleId]] = {}
     for signed in counted:

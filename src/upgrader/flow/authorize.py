@@ -18,8 +18,10 @@ from upgrader.domain.record import (
     NAMESPACES,
     AcceptanceRecord,
     ApprovalRecord,
+    Decision,
     PaperRecord,
     R,
+    Record,
     TestRecord,
     hand_of,
     read_record,
@@ -247,9 +249,26 @@ def _record(site: Site, trust: Trust, kind: type[R], path: str, files: Mapping[s
             file=path,
             proof=trust.proof_of(role_of_hand(record, trust.paper.custodian if trust.paper else None)),
         )
-        site.signatures.verify(claim, site.clock())
+        fault = _verify(site, claim, record)
         if isinstance(record, PaperRecord):
             check_scan(record, path, files)
     except Refused as error:
         return Signed(path, None, Fault.of(error))
-    return Signed(path, record)
+    return Signed(path, record, fault)
+
+
+def _verify(site: Site, claim: Claim, record: Record) -> Fault | None:
+    """Verify a record's signature. A key that has ended since makes a record that does not count, not a forged one.
+
+    Except a no: it stands until its author withdraws it, whatever became of the key. Raises Refused for all else.
+    """
+    try:
+        site.signatures.verify(claim, site.clock())
+    except Refused as error:
+        if error.code != "key-not-valid":
+            raise
+        timeless = tuple(key if isinstance(key, str) else key.public for key in claim.keys)
+        site.signatures.verify(replace(claim, keys=timeless), site.clock())
+        is_no = isinstance(record, ApprovalRecord) and record.decision is Decision.REJECT
+        return None if is_no else Fault(error.code, error.fields)
+    return None

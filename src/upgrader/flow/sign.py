@@ -11,6 +11,7 @@ from upgrader.domain.record import ApprovalRecord, Decision, Namespace, plan_fac
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
 from upgrader.flow.identity import Hand, acting_person, sign_as
+from upgrader.flow.own_words import time_of_next_word
 from upgrader.flow.site import Site
 
 
@@ -37,7 +38,7 @@ def sign(site: Site, plan: Plan, word: Word) -> ApprovalRecord:
     """Sign a decision under the digest of `plan`, commit the record and push it.
 
     Refused at once, before anything is written, when the gate would leave it out: not this person's role or key,
-    their own request, a window that is over or too far away.
+    their own request, a window that is over or too far away, nothing to take back.
     """
     person = acting_person(site)
     trust = site.trust.load()
@@ -52,7 +53,7 @@ def sign(site: Site, plan: Plan, word: Word) -> ApprovalRecord:
         decision=word.decision,
         person=person,
         role=_role(trust, plan, person, word.role),
-        issued=site.clock(),
+        issued=time_of_next_word(site, plan, person, word.decision),
         expires=plan.window.closes,
         nonce=secrets.token_hex(16),
         reason=word.reason,

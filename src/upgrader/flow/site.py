@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from upgrader.domain.digest import Digest
-from upgrader.domain.names import PersonId
+from upgrader.domain.names import PersonId, SiteId
 from upgrader.domain.plan import Versions
 from upgrader.domain.report import ReportView
 from upgrader.ports import (
@@ -33,6 +33,7 @@ from upgrader.ports import (
 class Site:
     """`person` acts; `key` is that person's own signing key. Both may be missing for verbs that only read."""
 
+    id: SiteId
     clone: Clone
     mirror: Mirror
     trust: TrustStore

@@ -22,6 +22,7 @@ from upgrader.render.data import (
 from upgrader.render.form import form_json, sheet
 from upgrader.render.form import missing as form_missing
 from upgrader.render.text import change, changes, pending, plan, soaked, staged, standing
+from upgrader.render.trust import next_trust, next_trust_json, past_trust_json, trust, trust_history
 
 __all__ = [
     "audited",
@@ -33,6 +34,9 @@ __all__ = [
     "drafted_json",
     "form_json",
     "form_missing",
+    "next_trust",
+    "next_trust_json",
+    "past_trust_json",
     "pending",
     "pending_json",
     "plain_record",
@@ -49,4 +53,6 @@ __all__ = [
     "staged_json",
     "standing",
     "standing_json",
+    "trust",
+    "trust_history",
 ]
