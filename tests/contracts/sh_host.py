@@ -185,14 +185,14 @@ class ShHost:
     def send(self, build: Build) -> None:
         incoming = self.state / "incoming"
         incoming.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(build.path, incoming / f"{build.sha256}.part")
+        shutil.copyfile(build.path, incoming / f"{build.sha256}.0.part")
 
     def apply(self, build: Build, **inputs: str | int) -> dict[str, Any]:
         """As the action plugin does it: ask, send what is wanted, ask again."""
         fact = self.run("apply", build, **inputs)
         if fact.get("need") != "build":
             return fact
-        shutil.copyfile(build.path, fact["upload"])
+        shutil.copyfile(build.path, fact["upload"] + ".0.part")
         return self.run("apply", build, sent=1, **inputs)
 
     def install(self, build: Build, key: str = "CHG-2026-0000.000000000000") -> None:

@@ -106,7 +106,7 @@ def apply_without_confirming(lab: Lab, host: LabHost, build: Build, base: str, *
     )
     incoming = f"/var/lib/upgrader/{SYSTEM}/incoming"
     lab.run(host, f"mkdir -p {incoming}")
-    send = [*lab.ssh_command(host), f"cat >{incoming}/{build.sha256}.part"]
+    send = [*lab.ssh_command(host), f"cat >{incoming}/{build.sha256}.0.part"]
     subprocess.run(send, input=build.path.read_bytes(), check=True)
     subprocess.run([*lab.ssh_command(host), "cat >/tmp/transaction.sh"], input=SCRIPT.encode(), check=True)
     begin = "cat >/tmp/inputs; setsid sh /tmp/transaction.sh apply </tmp/inputs >/tmp/told 2>&1 &"

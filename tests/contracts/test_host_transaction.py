@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,30 +19,6 @@ from contracts.sh_host import REPOSITORY, SCRIPT, Build, ShHost, make_build, pac
 KEY = "CHG-2026-0001.0123456789ab"
 LATER = "CHG-2026-0002.0123456789ab"
 FACTS_BEFORE_CONFIRM = ["began", "armed", "switch-started", "healthy"]
-BUSYBOX = shutil.which("busybox")
-
-
-@pytest.fixture(params=["dash", "busybox"])
-def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ShHost]:
-    if request.param == "dash":
-        made = ShHost(tmp_path, shutil.which("dash") or "/bin/sh", "/usr/bin:/bin")
-    else:
-        if BUSYBOX is None:
-            pytest.skip("busybox is not installed")
-        applets = tmp_path / "busybox"
-        applets.mkdir()
-        subprocess.run([BUSYBOX, "--install", "-s", str(applets)], check=True)
-        made = ShHost(tmp_path, str(applets / "sh"), str(applets))
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def old(host: ShHost, tmp_path: Path) -> Build:
-    """Version 1.0, installed and running."""
-    build = make_build(tmp_path, "1.0")
-    host.install(build)
-    return build
 
 
 def is_as_before(host: ShHost) -> bool:
@@ -160,7 +136,7 @@ def test_a_staged_build_with_a_flipped_byte_is_asked_for_once_more(host: ShHost,
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")
 
     asked = host.run("apply", new, base="1.0")
-    part = Path(asked["upload"])
+    part = Path(asked["upload"] + ".0.part")
     part.write_bytes(b"damaged again")
     refused = host.run("apply", new, base="1.0", sent=1)
 

@@ -18,6 +18,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.upgrader.host.plugins.plugin_utils.host_script import STRATEGIES, host_script
+from ansible_collections.upgrader.host.plugins.plugin_utils.transfer import right_start, send
 
 FORMAT = "upgrader.host/1"
 VARIABLE_FORMAT = "upgrader.upgrade/1"
@@ -36,6 +37,7 @@ QUESTION: Mapping[str, Any] = {
     "base": {},
 }
 
+OPTIONAL = ("need", "would", "upload", "wanted", "have", "prefix", "bases")
 WORD = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~_-]{0,127}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -93,19 +95,26 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
 
     def _upgrade(self, order: Order) -> dict[str, Any]:
         """Ask, send the build if it is wanted, and confirm what went well."""
-        fact = self._ask("apply", order)
-        sent: set[str] = set()
-        while fact.get("need") == "build":
-            wanted = fact["wanted"]
-            self._send_build(order, wanted, fact["upload"])
-            self._begun = True
-            fact = self._ask("apply", order, sent=wanted if wanted in sent else "0")
-            sent.add(wanted)
+        fact = self._bring("apply", order)
         if fact["outcome"] == "upgraded":
             self._begun = True
             kept = self._ask("confirm", order)
             told = {"step": fact["step"], "detail": fact["detail"]} if kept["outcome"] == "upgraded" else {}
             fact = {**fact, **kept, **told}
+        return fact
+
+    def _bring(self, verb: str, order: Order) -> dict[str, Any]:
+        """Ask for `verb`, and send each build that the host wants: as a patch if there is one, whole, and once more."""
+        fact = self._ask(verb, order)
+        patched: set[str] = set()
+        sent: set[str] = set()
+        while fact.get("need") == "build":
+            wanted = str(fact["wanted"])
+            patch = order.patch(wanted, str(fact.get("bases", ""))) if wanted not in patched | sent else None
+            self._send(order, fact, patch)
+            self._begun = verb == "apply"
+            fact = self._ask(verb, order, sent=wanted if wanted in sent else "0")
+            (sent if patch is None else patched).add(wanted)
         return fact
 
     def _foresee(self, order: Order) -> dict[str, Any]:
@@ -134,19 +143,27 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
             return fact
         return {**fact, "outcome": "failed", "step": wrong[0], "detail": wrong[1]}
 
-    def _send_build(self, order: Order, wanted: str, upload: str) -> None:
-        """Stream the build that the host wants from its file. A transfer that broke leaves nothing on the host."""
+    def _send(self, order: Order, fact: Mapping[str, Any], patch: Patch | None) -> None:
+        """Stream what is missing, or the patch. What a broken link leaves stays; any other failure leaves nothing."""
+        wanted, name = str(fact["wanted"]), str(fact["upload"])
         build = order.builds.get(wanted)
         if build is None:
             raise HostSilent(f"the host wants a build that this change has not: {wanted[:80]}")
+        if patch is None:
+            file, start = build, right_start(build, int(fact.get("have", 0)), str(fact.get("prefix", "")))
+        else:
+            file, start, name = patch.path, 0, f"{name}.{patch.base}"
+
+        def put(piece: Path, offset: int) -> None:
+            self._connection.put_file(str(piece), f"{name}.{offset}.part")
+
         try:
-            self._connection.put_file(str(build), upload)
+            self._sent += send(file, start, order.bandwidth, put)
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:
             self._ask("stage", order, sent=wanted)
             raise HostSilent(f"the build could not be sent: {_one_line(str(error))}") from error
-        self._sent += build.stat().st_size
 
     def _ask(self, verb: str, order: Order, *, sent: str = "0") -> dict[str, Any]:
         text = host_script(order.strategy) + order.call(verb, sent=sent, user=self._login_name())
@@ -165,19 +182,35 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
 
 
 @dataclass(frozen=True)
+class Patch:
+    """A file that makes one build of another, both by SHA-256."""
+
+    build: str
+    base: str
+    path: Path
+
+
+@dataclass(frozen=True)
 class Order:
     """One verb and its inputs, checked. Holding one means that every value is one line of plain text.
 
     `builds` are the files that a host may want, by SHA-256. `knows_base` is false for the question before a plan:
-    no host is known yet, and what it runs is what is asked.
+    no host is known yet, and what it runs is what is asked. `bandwidth` is in KB a second, 0 without a cap.
     """
 
     verb: str
     strategy: str
     builds: Mapping[str, Path]
+    patches: tuple[Patch, ...]
+    bandwidth: int
     knows_base: bool
     inputs: Mapping[str, str]
     pairs: tuple[tuple[str, str], ...]
+
+    def patch(self, wanted: str, bases: str) -> Patch | None:
+        """The patch that gives this build from one of the `bases`, which are parted by blanks."""
+        at_hand = (patch for patch in self.patches if patch.build == wanted and patch.base in bases.split())
+        return next(at_hand, None)
 
     def call(self, verb: str, *, sent: str, user: str) -> str:
         """The last lines of what is sent: the call, and its inputs. No line of them can end the here-document."""
@@ -216,6 +249,8 @@ def _order(
         verb=verb,
         strategy=str(upgrade["strategy"]),
         builds=_files(builds) if verb == "upgrade" else {},
+        patches=tuple(_patches(builds)),
+        bandwidth=int(arguments.get("bandwidth") or 0),
         knows_base=knows_base,
         inputs={
             "format": FORMAT,
@@ -223,6 +258,7 @@ def _order(
             "file": str(builds[0]["file"]),
             "sha256": _matching(SHA256, upgrade["digest"]),
             "size": str(sum(int(build["size"]) for build in builds)),
+            "tar": str(builds[0].get("tar", "")) if len(builds) == 1 else "",
             "base": _base(verb, upgrade["base"], host),
             "root": str(arguments.get("root", "/opt")),
             "state": str(arguments.get("state", "/var/lib/upgrader")),
@@ -241,6 +277,13 @@ def _files(builds: Iterable[Mapping[str, Any]]) -> Mapping[str, Path]:
         if not path.is_file() or path.stat().st_size != int(build["size"]):
             raise InputRefused(f"the build {path} is not here, or is not {build['size']} bytes long")
     return found
+
+
+def _patches(builds: Iterable[Mapping[str, Any]]) -> Iterator[Patch]:
+    for build in builds:
+        for patch in build.get("patches", ()):
+            base = _matching(SHA256, patch["base"])
+            yield Patch(str(build["sha256"]), base, Path(str(patch["path"])))
 
 
 def _listed(name: str, builds: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -298,7 +341,7 @@ def _told(*, outcome: str, step: str, detail: str) -> dict[str, Any]:
 
 def _plain(fact: dict[str, Any]) -> dict[str, Any]:
     """Without the parts of the protocol that only this plugin needs, unless they are set."""
-    return {name: value for name, value in fact.items() if value != "" or name not in ("need", "would", "upload")}
+    return {name: value for name, value in fact.items() if value != "" or name not in OPTIONAL}
 
 
 def _one_line(text: str) -> str:

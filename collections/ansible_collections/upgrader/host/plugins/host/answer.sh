@@ -13,6 +13,14 @@ lose() { # step detail: fails after `began` and before the switch
     answer failed "$1" "$2"
 }
 
+tell_need() { # which build, where to send it, how much of it is here already, and from which builds a patch would do
+    member wanted "$wanted"
+    member upload "$part"
+    number have "$have"
+    member prefix "$prefix"
+    member bases "$bases"
+}
+
 last_words() { # the last line that the last command said
     # shellcheck disable=SC2016 # `$` is the last line, for sed
     said=$(tail -c 2000 "$output" 2>/dev/null | tr '\000-\010\013-\037\177' ' ' | sed -n '/[^[:space:]]/h;${x;p;}')
@@ -51,7 +59,7 @@ answer() { # outcome step detail: one line of JSON, and the end. The state told 
         member key_state "$key_fact"
         member would "$would"
         member need "$need"
-        [ -z "$need" ] || { member upload "$part" && member wanted "$wanted"; }
+        [ -z "$need" ] || tell_need
         number running "$running"
         number healthy "$healthy"
         number free_kb "$free_kb"

@@ -17,6 +17,7 @@ umask 022
 
 FORMAT='upgrader.host/1'
 SPARE_KB=16384 # left free on a disk after anything that we put there
+BASES_KEPT=2    # builds that are kept so that the next one may come as a patch: the version that runs, and the one before
 NEWLINE='
 '
 
@@ -48,12 +49,12 @@ main() {
 }
 
 empty_inputs() {
-    format='' key='' system='' version='' file='' sha256='' size=0 base='' state='' root='' manager=systemd
+    format='' key='' system='' version='' file='' sha256='' size=0 tar='' base='' state='' root='' manager=systemd
     service='' unit='' script='' settle=2 start_seconds=60 health='' health_seconds=20 keep=2 confirm_seconds=120
     wait_seconds=20 nap=0.2 user='' sent=0 builds='' follows='' configs='' parameters='' complete=''
     inputs='' step=input detail='' from='' to='' current='' digest='' need='' would='' changed=false
     running='' healthy='' pending='' free_kb='' downtime_ms='' stopped_at='' unpack_ms='' health_ms='' lock=''
-    remark='' wanted='' part='' build='' stops_first='' was_started=''
+    remark='' wanted='' have=0 prefix='' bases='' part='' build='' stops_first='' was_started=''
     journal='' output=/dev/null
     key_fact='' key_from='' key_to='' key_switched='' over=''
     open_key='' open_fact='' open_from='' open_to='' open_boot='' open_deadline=0
@@ -72,6 +73,7 @@ read_inputs() {
             sha256) sha256=$value ;;
             build) builds=$builds$value$NEWLINE ;;
             size) size=$value ;;
+            tar) tar=$value ;;
             base) base=$value ;;
             follows) follows=$follows$value$NEWLINE ;;
             root) root=$value ;;
@@ -108,6 +110,7 @@ check_inputs() {
     case $base in '*') ;; *[!A-Za-z0-9._+~-]*) refuse input "malformed: $base" ;; esac
     case $service$user in *[!A-Za-z0-9._@-]*) refuse input "malformed: $service or $user" ;; esac
     case $sha256 in *[!0-9a-f]* | '') refuse input 'sha256 is malformed' ;; esac
+    case $tar in *[!0-9a-f]*) refuse input 'tar is malformed' ;; esac
     check_builds "$builds"
     for path in "$unit" "$script"; do
         is_inside "$path" || refuse input "leads outside its version: $path"

@@ -49,7 +49,7 @@ resumes() {
 }
 
 missing_programs() {
-    for program in awk cat chmod cp date df dirname id ln ls mkdir mv readlink rm sed setsid sha256sum sleep sync tail tr $(strategy_programs); do
+    for program in awk cat chmod cp date df dirname id ln ls mkdir mv readlink rm sed setsid sha256sum sleep sync tail tr wc $(strategy_programs); do
         command -v "$program" >/dev/null || printf ' %s' "$program"
     done
     [ "$manager" = script ] || command -v systemctl >/dev/null || printf ' systemctl'

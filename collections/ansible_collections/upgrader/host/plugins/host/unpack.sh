@@ -18,7 +18,8 @@ unpack() {
 }
 
 untar() { # options
-    case $file in
+    case $build.$file in
+        *.tar."$file") tar "$@" -f "$build" ;; # rebuilt from a patch
         *.gz | *.tgz) tar -z "$@" -f "$build" ;;
         *.xz | *.txz) tar -J "$@" -f "$build" ;;
         *.bz2 | *.tbz) tar -j "$@" -f "$build" ;;

@@ -75,7 +75,9 @@ confirm() { # the controller has seen the result: keep it
         *) refuse confirm "nothing to confirm: this change is ${key_fact:-unknown} here" ;;
     esac
     disarm
+    keep_base
     forget_build
+    forget_old_builds
     strategy_prune
     forget_old_units
     answer upgraded confirmed ''

@@ -43,6 +43,10 @@ options:
     description: The site's values for the C(@name@) markers in the vendor's configuration templates.
     type: dict
     default: {}
+  bandwidth:
+    description: What a build may take of the way to this host, in KB a second; 0 is all there is.
+    type: int
+    default: 0
 attributes:
   check_mode:
     description: Tells what would be done; touches nothing.

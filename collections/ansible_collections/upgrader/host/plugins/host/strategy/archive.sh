@@ -55,7 +55,6 @@ strategy_folders() {
 }
 
 strategy_prepare() { # all that can be done while the old version serves
-    place_build "$sha256"
     unpack
     configure
     check_service_files
