@@ -104,6 +104,11 @@ class ShHost:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
+    def text(self) -> str:
+        """The script that is run here."""
+        return SCRIPT
+
+    @property
     def root(self) -> Path:
         return self.folder / "a root" / SYSTEM
 
@@ -130,7 +135,7 @@ class ShHost:
         pid = self.root / "shared/pid"
         return pid.exists() and Path(f"/proc/{pid.read_text().strip()}").exists()
 
-    def lines(self, build: Build, **inputs: str | int) -> str:
+    def lines(self, build: Build, **inputs: Any) -> str:
         values: dict[str, str | int] = {
             "format": "upgrader.host/1",
             "key": "CHG-2026-0001.0123456789ab",
@@ -159,14 +164,14 @@ class ShHost:
         """The call of `verb`, with the script as it is or with another one."""
         if script is None:
             script = self.folder / "transaction.sh"
-            script.write_text(SCRIPT)
+            script.write_text(self.text)
         return [self.shell, str(script), verb]
 
     @property
     def environment(self) -> dict[str, str]:
         return {"PATH": self.path, MARKER: self.id}
 
-    def run(self, verb: str, build: Build, **inputs: str | int) -> dict[str, Any]:
+    def run(self, verb: str, build: Build, **inputs: Any) -> dict[str, Any]:
         """What the script told. Its one line of JSON is the last line; it must say nothing on stderr."""
         ended = subprocess.run(
             self.command(verb),
@@ -187,7 +192,7 @@ class ShHost:
         incoming.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(build.path, incoming / f"{build.sha256}.0.part")
 
-    def apply(self, build: Build, **inputs: str | int) -> dict[str, Any]:
+    def apply(self, build: Build, **inputs: Any) -> dict[str, Any]:
         """As the action plugin does it: ask, send what is wanted, ask again."""
         fact = self.run("apply", build, **inputs)
         if fact.get("need") != "build":
@@ -201,13 +206,13 @@ class ShHost:
 
     def crash_after(self, fact: str) -> Path:
         """The same script, which is killed as soon as this fact is in the journal, as by a power cut."""
-        changed = re.sub(r"^record\(\)", "record_for_good()", SCRIPT, flags=re.MULTILINE)
+        changed = re.sub(r"^record\(\)", "record_for_good()", self.text, flags=re.MULTILINE)
         killing = f'record() {{ record_for_good "$@" || return; [ "$1" != {fact} ] || kill -KILL $$; }}\n'
         script = self.folder / f"crash-{fact}.sh"
         script.write_text(changed.replace("#:call\n", killing + "#:call\n"))
         return script
 
-    def run_crashing(self, verb: str, build: Build, fact: str, **inputs: str | int) -> None:
+    def run_crashing(self, verb: str, build: Build, fact: str, **inputs: Any) -> None:
         ended = subprocess.run(
             self.command(verb, self.crash_after(fact)),
             input=self.lines(build, **inputs).encode(),

@@ -186,6 +186,7 @@ def upgrade_of(
         "strategy": "archive",
         "digest": build.sha256,
         "builds": [{"file": build.path.name, "path": str(build.path), "sha256": build.sha256, "size": build.size}],
+        "earlier": [],
         "service": {
             "name": SYSTEM,
             "unit": "etc/exam-scheduling.service",

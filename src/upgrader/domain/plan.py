@@ -174,6 +174,11 @@ class Plan:
     def release_name(self) -> str:
         return f"{self.release.system} {self.release.version}"
 
+    @property
+    def builds(self) -> tuple[Build, ...]:
+        """Every build that a host may ask for: those of the release, and those by which it could go back."""
+        return (*self.release.builds, *(build for earlier in self.earlier for build in earlier.builds))
+
     def host(self, name: str) -> PlannedHost:
         """The host of that name. Raises KeyError when it is not in the plan."""
         return self._hosts_by_name[name]
@@ -260,7 +265,7 @@ def make_plan(materials: Materials) -> Plan:
         versions=materials.versions,
         notes=(*_notes(hosts, release, newer, request), *_default_notes(hosts, materials)),
         runs=1,
-        earlier=tuple(_earlier(materials)),
+        earlier=ways_back(release, materials.earlier),
     )
 
 
@@ -372,10 +377,11 @@ def _default_notes(hosts: Sequence[PlannedHost], materials: Materials) -> Iterat
         yield Note("defaults-unknown", {"versions": ", ".join(sorted(strange)[:10])})
 
 
-def _earlier(materials: Materials) -> Iterator[EarlierRelease]:
-    """Only packages need what was before: an archive's older versions lie on the host beside the new one."""
-    if materials.release.strategy is not Strategy.PACKAGE:
-        return
-    for version, release in sorted(materials.earlier.items()):
-        if release.strategy is Strategy.PACKAGE and version != materials.release.version:
-            yield EarlierRelease(release.version, release.builds)
+def ways_back(release: Release, earlier: Mapping[str, Release]) -> tuple[EarlierRelease, ...]:
+    """The packages by which hosts go back. No other strategy needs them: an archive's older versions lie beside it."""
+    if release.strategy is not Strategy.PACKAGE:
+        return ()
+    found = [other for other in earlier.values() if other.strategy is Strategy.PACKAGE]
+    return tuple(
+        EarlierRelease(other.version, other.builds) for other in sorted(found, key=lambda other: other.version)
+    )

@@ -144,8 +144,7 @@ def check_window(site: Site, plan: Plan) -> None:
 
 def verified_builds(site: Site, plan: Plan) -> Mapping[Digest, Path]:
     """Every build that the plan names, re-hashed on its descriptor just now. Raises Integrity naming the first."""
-    builds = (*plan.release.builds, *(build for earlier in plan.earlier for build in earlier.builds))
-    return {build.sha256: site.builds.open_verified(build.sha256, build.size) for build in builds}
+    return {build.sha256: site.builds.open_verified(build.sha256, build.size) for build in plan.builds}
 
 
 def check_tree(site: Site, tree: Tree) -> None:

@@ -34,10 +34,10 @@ def export_change(site: Site, change: str, folder: Path) -> Exported:
         shutil.copytree(examined.tree.path, folder / "tree")
         gate.check_tree(site, examined.tree)
         plan = examined.plan
-    for build in plan.release.builds:
+    for build in plan.builds:
         shutil.copyfile(builds[build.sha256], folder / build.file)
     hosts = [host.name for host in plan.hosts]
-    beside = {build.sha256: Path("..") / build.file for build in plan.release.builds}
+    beside = {build.sha256: Path("..") / build.file for build in plan.builds}
     variable = {"upgrade": upgrade.instruction(plan, hosts, beside)}
     (folder / "upgrade.json").write_text(json.dumps(variable, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return Exported(folder, tuple(tuple(wave.hosts) for wave in plan.waves))

@@ -77,8 +77,7 @@ def _papers(site: Site, snapshot: Snapshot, system: str, version: str) -> Releas
 
 def _others_staged(site: Site, snapshot: Snapshot, request: Request) -> Mapping[str, ReleasePapers]:
     """Every other release of the system that the commit holds, by version."""
-    folder = repository.release_folder(request.system, "")
-    versions = {blob.path.removeprefix(folder).split("/")[0] for blob in snapshot.files(folder.rstrip("/"))}
+    versions = repository.staged_versions(snapshot, request.system)
     return {v: _papers(site, snapshot, request.system, v) for v in sorted(versions - {request.version})}
 
 

@@ -3,15 +3,17 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from upgrader.domain.errors import BadInput, PreflightFailed
 from upgrader.domain.lifecycle import Event
-from upgrader.domain.plan import UNKNOWN, Plan, make_plan, read_plan
+from upgrader.domain.plan import UNKNOWN, Plan, make_plan, read_plan, ways_back
 from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookRun
+from upgrader.domain.release import Release, Strategy
 from upgrader.domain.request import Request
 from upgrader.flow import repository, upgrade
 from upgrader.flow.identity import acting_person
-from upgrader.flow.materials import ChangeFiles, make_materials, read_change_files
+from upgrader.flow.materials import ChangeFiles, earlier_releases, make_materials, read_change_files
 from upgrader.flow.site import Site
 from upgrader.ports import InventoryHost, Progress, Snapshot, Tree
 
@@ -50,33 +52,42 @@ def plan_change(site: Site, change: str, progress: Progress, *, publish: bool) -
     with site.export(snapshot) as tree:
         hosts = site.inventory.resolve(tree.path, files.request.hosts)
         progress("progress.asking-hosts", {"count": len(hosts)})
-        installed = installed_versions(site, tree, hosts, files)
+        installed = installed_versions(site, snapshot, tree, hosts, files)
         planned = _decide(site, snapshot, files, tree, hosts, installed)
     if publish:
         _publish(site, planned, files.request, person)
     return planned
 
 
-def installed_versions(site: Site, tree: Tree, hosts: Sequence[InventoryHost], files: ChangeFiles) -> Mapping[str, str]:
+def installed_versions(
+    site: Site, snapshot: Snapshot, tree: Tree, hosts: Sequence[InventoryHost], files: ChangeFiles
+) -> Mapping[str, str]:
     """Ask every host what it runs. A host that does not answer is `unknown`; one that answers nonsense is an error.
 
     The playbook that asks is our own: nobody has signed those of the branch yet, and who may push could write there.
     """
-    with site.with_own_playbooks(tree) as question:
-        return _ask(site, question, hosts, files)
+    earlier: Mapping[str, Release] = {}
+    if files.release.strategy is Strategy.PACKAGE:
+        staged = repository.staged_versions(snapshot, files.release.system)
+        earlier = earlier_releases(site, snapshot, files.release, staged)
+    question = upgrade.question(files.request.change, files.release, ways_back(files.release, earlier))
+    with site.with_own_playbooks(tree) as own:
+        return _ask(site, own, hosts, files.request.change, question)
 
 
-def _ask(site: Site, tree: Tree, hosts: Sequence[InventoryHost], files: ChangeFiles) -> Mapping[str, str]:
+def _ask(
+    site: Site, tree: Tree, hosts: Sequence[InventoryHost], change: str, question: Mapping[str, Any]
+) -> Mapping[str, str]:
     run = PlaybookRun(
         playbook=PREFLIGHT,
         tree=str(tree.path),
         hosts=tuple(host.name for host in hosts),
-        upgrade=upgrade.question(files.request.change, files.release),
+        upgrade=question,
         forks=site.forks,
         timeout_seconds=300,
         dry_run=False,
     )
-    result = site.fleet(tree, site.runs_folder(files.request.change)).run(run, lambda _: None)
+    result = site.fleet(tree, site.runs_folder(change)).run(run, lambda _: None)
     return {report.host: _installed(report) for report in result.reports}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from upgrader.flow.site import Site
+from upgrader.ports import Snapshot
 
 EXECUTED = ("ansible.cfg", "collections", "inventory", "playbooks", "roles")
 
@@ -13,6 +14,12 @@ def release_folder(system: str, version: str) -> str:
 
 def change_folder(change: str) -> str:
     return f"approvals/{change}"
+
+
+def staged_versions(snapshot: Snapshot, system: str) -> set[str]:
+    """The versions of a system whose releases the commit holds."""
+    folder = release_folder(system, "")
+    return {blob.path.removeprefix(folder).split("/")[0] for blob in snapshot.files(folder.rstrip("/"))}
 
 
 def publish(site: Site, files: Mapping[str, bytes], message: str) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from upgrader.domain import plain
 from upgrader.domain.digest import Digest
-from upgrader.domain.plan import Plan, PlannedRelease
-from upgrader.domain.release import Release, digest_of
+from upgrader.domain.plan import EarlierRelease, Plan, PlannedRelease
+from upgrader.domain.release import Build, Release, digest_of
 
 FORMAT = "upgrader.upgrade/1"
 
@@ -24,7 +24,8 @@ def instruction(plan: Plan, hosts: Iterable[str], builds: Mapping[Digest, Path])
         "version": str(release.version),
         "strategy": release.strategy.value,
         "digest": digest_of(release.builds).hex,
-        "builds": _builds(release, builds),
+        "builds": _builds(release.builds, builds),
+        "earlier": _earlier(plan.earlier, builds),
         "service": plain.to_plain(release.service),
         "health": {"command": release.health.command, "seconds": release.health.timeout_seconds},
         "config": [{"from": file.source, "to": file.target} for file in release.config],
@@ -37,8 +38,8 @@ def instruction(plan: Plan, hosts: Iterable[str], builds: Mapping[Digest, Path])
     }
 
 
-def question(change: str, release: Release) -> Mapping[str, Any]:
-    """What preflight is told before there is a plan: which system to look at, and what would be brought."""
+def question(change: str, release: Release, earlier: Iterable[EarlierRelease]) -> Mapping[str, Any]:
+    """What preflight is told before there is a plan: which system to look at, what to bring, and what could go back."""
     return {
         "format": FORMAT,
         "change": change,
@@ -47,13 +48,18 @@ def question(change: str, release: Release) -> Mapping[str, Any]:
         "version": str(release.version),
         "strategy": release.strategy.value,
         "digest": digest_of(release.builds).hex,
-        "builds": _builds(release, {}),
+        "builds": _builds(release.builds, {}),
+        "earlier": _earlier(earlier, {}),
         "service": plain.to_plain(release.service),
         **_terms(release),
     }
 
 
-def _builds(release: Release | PlannedRelease, paths: Mapping[Digest, Path]) -> list[Mapping[str, Any]]:
+def _earlier(releases: Iterable[EarlierRelease], paths: Mapping[Digest, Path]) -> list[Mapping[str, Any]]:
+    return [{"version": str(release.version), "builds": _builds(release.builds, paths)} for release in releases]
+
+
+def _builds(builds: Iterable[Build], paths: Mapping[Digest, Path]) -> list[Mapping[str, Any]]:
     return [
         {
             "file": str(build.file),
@@ -61,7 +67,7 @@ def _builds(release: Release | PlannedRelease, paths: Mapping[Digest, Path]) -> 
             "sha256": build.sha256.hex,
             "size": build.size,
         }
-        for build in release.builds
+        for build in builds
     ]
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.upgrader.host.plugins.plugin_utils.host_script import STRATEGIES, host_script
+from ansible_collections.upgrader.host.plugins.plugin_utils.strategy_terms import script_of, strategy_terms
 from ansible_collections.upgrader.host.plugins.plugin_utils.transfer import right_start, send
 
 FORMAT = "upgrader.host/1"
@@ -28,6 +29,8 @@ SHELL = "/bin/sh"
 
 VERBS = ("upgrade", "rollback", "preflight", "verify")
 UNKNOWN = "unknown"
+# Where a host cannot begin, whatever is installed there.
+UNABLE = ("rights", "space", "tools", "architecture", "held", "dpkg", "previous")
 # What preflight fills in when it is asked before there is a plan: what is installed, and is the host able?
 QUESTION: Mapping[str, Any] = {
     "health": {"command": "", "seconds": 1},
@@ -120,7 +123,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
     def _foresee(self, order: Order) -> dict[str, Any]:
         """What an upgrade would do here. A host on which it cannot begin fails now."""
         fact = self._ask("probe", order)
-        unable = fact["step"] in ("rights", "space", "tools")
+        unable = fact["step"] in UNABLE
         if fact["would"] == "failed" and (order.knows_base or unable):
             fact["outcome"] = "failed"
         return fact
@@ -243,12 +246,14 @@ def _order(
     verb: str, arguments: Mapping[str, Any], upgrade: Mapping[str, Any], host: str, *, knows_base: bool
 ) -> Order:
     builds = upgrade["builds"]
-    if upgrade["strategy"] not in STRATEGIES:
-        raise InputRefused(f"unknown strategy {upgrade['strategy']}")
+    strategy = script_of(upgrade)
+    if strategy not in STRATEGIES:
+        raise InputRefused(f"unknown strategy {strategy}")
+    kept = [build for earlier in upgrade.get("earlier", ()) for build in earlier["builds"]]
     return Order(
         verb=verb,
-        strategy=str(upgrade["strategy"]),
-        builds=_files(builds) if verb == "upgrade" else {},
+        strategy=strategy,
+        builds=_files([*builds, *kept]) if verb == "upgrade" else {},
         patches=tuple(_patches(builds)),
         bandwidth=int(arguments.get("bandwidth") or 0),
         knows_base=knows_base,
@@ -265,7 +270,11 @@ def _order(
             "manager": str(arguments.get("service_manager", "systemd")),
             **_program(upgrade),
         },
-        pairs=(*_listed("build", builds), *_pairs(upgrade, arguments.get("parameters") or {})),
+        pairs=(
+            *_listed("build", builds),
+            *strategy_terms(upgrade),
+            *_pairs(upgrade, arguments.get("parameters") or {}),
+        ),
     )
 
 

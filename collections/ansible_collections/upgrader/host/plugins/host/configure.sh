@@ -1,12 +1,12 @@
 # The vendor's templates in $unpacked are filled with the site's values.
 
-configure() { # fill the vendor's templates; @name@ without a value is a failure
+fill_templates() { # @name@ without a value is a failure: false, with detail
     values=$state/values
     (umask 077 && printf '%sroot=%s\nhome=%s\nshared=%s\nversion=%s\nsystem=%s\n' "$parameters" \
-        "$root/$system" "$home" "$shared" "$version" "$system" >"$values") || lose config 'the parameters could not be written'
+        "$root/$system" "$home" "$shared" "$version" "$system" >"$values") || { detail='the parameters could not be written' && return 1; }
     printf '%s' "$configs" >"$state/configs"
     while IFS='|' read -r template target; do
-        configure_one || lose config "$detail"
+        configure_one || return 1
     done <"$state/configs"
     rm -f "$values" "$state/configs"
 }

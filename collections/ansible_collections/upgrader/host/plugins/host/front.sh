@@ -30,11 +30,11 @@ main() {
     tick
     IFS= read -r boot </proc/sys/kernel/random/boot_id
     shared=$root/$system/shared
+    [ -n "$builds" ] || builds="$sha256 $size $file$NEWLINE"
     strategy_places
     state=$state/$system
     journal=$state/journal
     incoming=$state/incoming
-    [ -n "$builds" ] || builds="$sha256 $size $file$NEWLINE"
     [ ! -w "$state" ] || output=$state/output.$$
     case $verb in
         probe) probe ;;

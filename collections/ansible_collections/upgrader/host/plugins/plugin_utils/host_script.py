@@ -14,7 +14,6 @@ PARTS = (
     "verbs",
     "judge",
     "receive",
-    "unpack",
     "configure",
     "deadman",
     "switch",
@@ -23,19 +22,24 @@ PARTS = (
     "journal",
     "answer",
 )
-STRATEGIES = ("archive",)
+# What each strategy adds; where two parts define the same function, the later one counts: `files` works on a copy of what
+# an archive unpacked.
+STRATEGIES = {
+    "archive": ("unpack", "strategy/archive"),
+    "package": ("strategy/package",),
+    "files": ("unpack", "strategy/archive", "strategy/files"),
+    "files_in_place": ("unpack", "strategy/files_in_place"),
+}
 CALL = "#:call\n"
 HERE = Path(__file__).parent.parent / "host"
 
 
 def host_script(strategy: str) -> str:
-    """Every part, the one strategy's last, up to the line after which the sender writes the call.
+    """Every part, those of the one strategy last, up to the line after which the sender writes the call.
 
     `strategy` is one of STRATEGIES. Raises KeyError for any other.
     """
-    if strategy not in STRATEGIES:
-        raise KeyError(strategy)
-    files = [HERE / f"{part}.sh" for part in PARTS] + [HERE / "strategy" / f"{strategy}.sh"]
+    files = [HERE / f"{part}.sh" for part in (*PARTS, *STRATEGIES[strategy])]
     return "\n".join(file.read_text(encoding="utf-8") for file in files) + "\n" + CALL
 
 

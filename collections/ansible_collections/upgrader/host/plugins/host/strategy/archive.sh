@@ -56,7 +56,7 @@ strategy_folders() {
 
 strategy_prepare() { # all that can be done while the old version serves
     unpack
-    configure
+    fill_templates || lose config "$detail"
     check_service_files
     put_beside
 }

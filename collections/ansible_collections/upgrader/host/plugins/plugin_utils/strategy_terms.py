@@ -1,0 +1,45 @@
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a strategy alone asks of the variable `upgrade`, as inputs of the transaction script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+NEW = "new"
+
+
+def script_of(upgrade: Mapping[str, Any]) -> str:
+    """The name of the script that carries this out: the strategy's own, but for files that go into a folder of the host."""
+    strategy = str(upgrade["strategy"])
+    return "files_in_place" if strategy == "files" and upgrade["files"]["target"] else strategy
+
+
+def strategy_terms(upgrade: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name and value of each input. Raises KeyError, TypeError or ValueError where the variable is not whole."""
+    match upgrade["strategy"]:
+        case "package":
+            yield from _package(upgrade["package"])
+            for earlier in upgrade.get("earlier", ()):
+                for build in earlier["builds"]:
+                    yield "previous", f"{earlier['version']} {build['sha256']} {int(build['size'])} {build['file']}"
+        case "files":
+            yield from _files(upgrade["files"])
+
+
+def _package(terms: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "package", str(terms["name"])
+    yield "held", str(terms["held"])
+    yield "unfinished", str(terms["unfinished"])
+    yield "limit_seconds", str(int(terms["limit_seconds"]))
+    yield "lock_seconds", str(int(terms["lock_seconds"]))
+    for path in terms["restore"]:
+        yield "restore", str(path)
+
+
+def _files(terms: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if terms["target"]:
+        yield "target", str(terms["target"])
+        yield "version_file", str(terms["version_file"])
+    for replaced in terms["replaces"]:
+        yield "replaces", f"{replaced.get('sha256', NEW)} {replaced['path']}"
