@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import builders
+from upgrader.domain.calendar import Calendar
 from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
 from upgrader.domain.draft import Proposal, Surroundings
@@ -233,6 +234,7 @@ class Documents:
 
     request: Request
     release: Release
+    calendar: Calendar | None = None
 
     def read_release(self, content: bytes, file: str) -> Release:
         return self.release
@@ -248,6 +250,10 @@ class Documents:
 
     def write_request(self, request: Request) -> str:
         return repr(request)
+
+    def read_calendar(self, content: bytes, file: str, *, attachments: Mapping[str, bytes], now: datetime) -> Calendar:
+        assert self.calendar is not None
+        return self.calendar
 
     def read_policy(self, content: bytes, file: str, *, version: int, issued: datetime) -> Trust:
         raise NotImplementedError
@@ -276,6 +282,7 @@ class Scans:
 @dataclass
 class Inventory:
     plan: Plan
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def resolve(self, tree: Path, pattern: str) -> Sequence[InventoryHost]:
         return [
@@ -287,6 +294,7 @@ class Inventory:
                 host_key=host.host_key,
                 root=host.parameters["root"],
                 parameters={name: text for name, text in host.parameters.items() if name != "root"},
+                groups=self.groups.get(host.name, frozenset()),
             )
             for host in self.plan.hosts
         ]
@@ -459,6 +467,7 @@ class Hospital:
         self.branch.commits += published.commits
         self.journal = MemoryJournal()
         self.told: list[str] = []
+        self.groups: Mapping[str, frozenset[str]] = {}
         self.person: PersonId | None = builders.ENGINEER
         self.fleet = Fleet({host.name: Host(host.name, host.installed) for host in self.plan.hosts})
         self.prober = Prober(self.clock)
@@ -485,7 +494,7 @@ class Hospital:
             signatures=Seals(),
             builds=self.builds,
             documents=self.documents,
-            inventory=Inventory(self.plan),
+            inventory=Inventory(self.plan, self.groups),
             locks=self.locks,
             clock=self.clock,
             state=Path("/state"),

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from upgrader.domain.calendar import Calendar
 from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
 from upgrader.domain.draft import Proposal, Surroundings
@@ -144,7 +145,7 @@ class Tree:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryHost:
-    """A host as the inventory describes it. `parameters` are the site's own values for it."""
+    """A host as the inventory describes it. `parameters` are the site's values for it, `groups` all it belongs to."""
 
     name: str
     address: str
@@ -153,6 +154,7 @@ class InventoryHost:
     host_key: str
     root: str
     parameters: Mapping[str, str]
+    groups: frozenset[str] = frozenset()
 
 
 class Inventory(Protocol):
@@ -184,6 +186,9 @@ class Documents(Protocol):
 
     def read_release(self, content: bytes, file: str) -> Release: ...
     def draft_release(self, proposal: Proposal, around: Surroundings, previous: str | None) -> str: ...
+    def read_calendar(
+        self, content: bytes, file: str, *, attachments: Mapping[str, bytes], now: datetime
+    ) -> Calendar: ...
     def read_request(self, content: bytes, file: str) -> Request: ...
     def read_answers(self, answers: Mapping[str, str]) -> Particulars: ...
     def write_request(self, request: Request) -> str: ...

@@ -15,7 +15,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,21 @@ unparsed_is_failed = true
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What Ansible says of the hosts that a pattern names: their variables, and the names of all groups."""
+    """What Ansible says of the hosts that a pattern names: their variables, and of every group whom it holds.
+
+    A group's members are its hosts and the groups below it.
+    """
 
     variables: Mapping[str, Mapping[str, Any]]
-    groups: frozenset[str]
+    groups: Mapping[str, frozenset[str]]
+
+    def groups_of(self, host: str) -> frozenset[str]:
+        """Every group to which a host belongs, directly or through another group; `all` is none."""
+        found, waiting = set[str](), {host}
+        while waiting:
+            waiting = {name for name, members in self.groups.items() if members & waiting} - found
+            found |= waiting
+        return frozenset(found - {"all", "ungrouped"})
 
 
 class AnsibleInventory:
@@ -79,7 +90,7 @@ class AnsibleInventory:
             raise BadInput("inventory-pattern-empty", pattern=pattern)
         known_hosts = KnownHosts.read(tree / "inventory" / "known_hosts")
         return [
-            _host(name, variables, described.groups, known_hosts)
+            replace(_host(name, variables, frozenset(described.groups), known_hosts), groups=described.groups_of(name))
             for name, variables in sorted(described.variables.items())
         ]
 
@@ -154,7 +165,8 @@ def _described(said: Any) -> Described:
                 variables.setdefault(str(name), {})
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError("not the answer of ansible-inventory") from error
-    return Described(variables, frozenset(groups))
+    members = {name: frozenset((*group.get("hosts", ()), *group.get("children", ()))) for name, group in groups.items()}
+    return Described(variables, members)
 
 
 def _keep(path: Path, said: Any) -> None:

@@ -19,6 +19,7 @@ VERBS: Mapping[str, str] = {
     "doctor": "doctor",
     "stage": "stage",
     "record": "record",
+    "calendar": "calendar",
     "request": "request",
     "plan": "plan",
     "form": "form",

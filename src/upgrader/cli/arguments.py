@@ -111,6 +111,11 @@ def past_moment(text: str, zone: str, now: datetime) -> datetime:
     return at
 
 
+def moment(text: str, zone: str, now: datetime) -> datetime:
+    """Read `now`, `+3h`, `2026-12-05 23:00` or `Sat 23:00` in a zone. Raises click.BadParameter."""
+    return _moment(text, zone, now.astimezone(ZoneInfo(zone)).replace(microsecond=0)).astimezone(UTC)
+
+
 def _moment(text: str, zone: str, after: datetime) -> datetime:
     if text == "now":
         return after

@@ -15,10 +15,14 @@ def command(texts: Texts) -> click.Command:
     @click.option("--diff", is_flag=True, help=texts("cli.plan.diff"))
     @pass_desk
     def plan(desk: Desk, change: ChangeId, *, diff: bool) -> None:
+        from upgrader.flow.calendar import foresee
         from upgrader.flow.plan import plan_change
 
-        planned = plan_change(desk.open(), change, desk.progress, publish=not diff)
+        site = desk.open()
+        planned = plan_change(site, change, desk.progress, publish=not diff)
         desk.say(*render.plan(planned.plan, desk.texts))
+        if (answer := foresee(site, planned.plan)) is not None:
+            desk.say(*render.foreseen(answer, desk.texts))
         if diff:
             desk.say("", *(planned.diff() or [desk.texts("said.plan-same")]))
         desk.answer(render.plan_json(planned.plan))

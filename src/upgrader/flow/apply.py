@@ -21,6 +21,7 @@ from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.verdict import Verdict
 from upgrader.flow import authorize as gate
 from upgrader.flow.authorize import Examined
+from upgrader.flow.calendar import check_calendar
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.roll_back import TakenBack, authorized_plan, resume_rollback, take_back
@@ -72,6 +73,7 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
                 if _is_done(running, wave):
                     continue
                 latest = _ask_again(running, latest)
+                _check_calendar(running, latest, wave)
                 if because := _upgrade_wave(running, wave, builds):
                     return _applied_back(take_back(running, because))
             gate.check_tree(site, running.tree)
@@ -129,6 +131,13 @@ def _ask_again(running: Running, before: Examined) -> Examined:
         if examined.plan != running.plan:
             raise Refused("plan-changed-under-way", change=running.plan.change, plan=examined.plan.digest.short)
     return examined
+
+
+def _check_calendar(running: Running, latest: Examined, wave: Wave) -> None:
+    """The hospital's calendar as it stands on the branch now, for the hosts of this wave. Raises OutsideWindow."""
+    ground = {"commit": latest.snapshot.commit, "trust_version": latest.trust.version}
+    with _refusal_written_down(running.site, running.journal, running.actor, ground):
+        check_calendar(running.site, running.tree, latest, wave.hosts)
 
 
 @contextmanager

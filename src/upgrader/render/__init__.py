@@ -21,7 +21,7 @@ from upgrader.render.data import (
 )
 from upgrader.render.form import form_json, sheet
 from upgrader.render.form import missing as form_missing
-from upgrader.render.text import change, changes, pending, plan, soaked, staged, standing
+from upgrader.render.text import change, changes, foreseen, pending, plan, soaked, staged, standing
 from upgrader.render.trust import next_trust, next_trust_json, past_trust_json, trust, trust_history
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "changes",
     "changes_json",
     "drafted_json",
+    "foreseen",
     "form_json",
     "form_missing",
     "next_trust",

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from upgrader.domain.authorization import Standing
+from upgrader.domain.calendar import Answer
 from upgrader.domain.change import Change, HostState
 from upgrader.domain.inspection import BuildFacts
 from upgrader.domain.plan import UNKNOWN, Plan, Wave
@@ -80,6 +81,16 @@ def plan(plan: Plan, texts: Texts) -> Lines:
         f"  {texts('plan.probes')}: {', '.join(probe.name for probe in plan.probes)}",
         *[f"  ! {number} {texts(f'note.{note.code}', **note.fields)}" for number, note in enumerate(plan.notes, 1)],
     ]
+
+
+def foreseen(answer: Answer, texts: Texts) -> Lines:
+    """What the calendar has against a plan's window, as a hint; nothing when nothing is in the way."""
+    frozen = [texts("calendar.plan-frozen", rule=rule.name[texts.language]) for rule in answer.frozen_by]
+    closed = [
+        texts("calendar.plan-closed", group=texts("calendar.everything") if group == "*" else group)
+        for group in answer.closed
+    ]
+    return [f"  ! {line}" for line in (*frozen, *closed)]
 
 
 def standing(standing: Standing, plan: Plan, trust: Trust, texts: Texts) -> Lines:

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from upgrader.adapters.documents.calendar import read_calendar
     from upgrader.adapters.documents.durations import read_duration, write_duration
     from upgrader.adapters.documents.particulars import read_answers
     from upgrader.adapters.documents.policy import read_policy
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from upgrader.adapters.documents.settings import Language, Settings, read_settings, write_settings
 
 MODULES = {
+    "calendar": ("read_calendar",),
     "durations": ("read_duration", "write_duration"),
     "particulars": ("read_answers",),
     "policy": ("read_policy",),
@@ -33,6 +35,7 @@ __all__ = [
     "Settings",
     "draft_release",
     "read_answers",
+    "read_calendar",
     "read_duration",
     "read_policy",
     "read_public_key",

@@ -153,6 +153,11 @@ def day(node: object) -> str:
     return found
 
 
+def day_of(node: object) -> date:
+    """A day of the calendar: 2026-10-12."""
+    return _date(text(node))
+
+
 def instant(node: object) -> datetime:
     """A day (its first instant, UTC) or an instant such as 2027-11-22T00:00:00Z."""
     found = text(node)
