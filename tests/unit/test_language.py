@@ -21,6 +21,7 @@ from upgrader.cli import VERBS, build, click_texts
 from upgrader.domain.errors import BadInput, Problem, Refused
 from upgrader.domain.evidence import Ending
 from upgrader.domain.form import Asked, Block, Field, Missing
+from upgrader.domain.inspection import SignatureScheme, SignatureState
 from upgrader.domain.lifecycle import Event, State
 from upgrader.domain.particulars import ChangeClass, ChangeType, ProtectionLevel, Risk
 from upgrader.domain.playbook import HostOutcome
@@ -138,6 +139,8 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     + ["defaults-unknown"],
     "outcome": HostOutcome,
     "result": Result,
+    "scheme": SignatureScheme,
+    "signature": SignatureState,
     "role": ["people"],
     "state": State,
     "test": TestStage,

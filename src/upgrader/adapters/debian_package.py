@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from upgrader.adapters.archives.member import BUILD_LIMITS, Limits, Member, refusing_damage
+from upgrader.adapters.archives.member import BUILD_LIMITS, CHUNK, Limits, Member, refusing_damage
 from upgrader.adapters.archives.names import Tree, shown
 from upgrader.adapters.archives.tar_archive import Header, PackageHeader, stream_members
 from upgrader.domain.errors import Refused
@@ -67,6 +67,15 @@ def read_package(path: Path) -> DebianPackage:
 def read_part(path: Path, part: Part) -> bytes:
     with path.open("rb") as file:
         return _bytes(file, part)
+
+
+def part_chunks(path: Path, part: Part) -> Iterator[bytes]:
+    """The bytes of a part of any size, one chunk in memory at a time."""
+    with path.open("rb") as file:
+        file.seek(part.at)
+        section = _Section(file, part.size)
+        while chunk := section.read(CHUNK):
+            yield chunk
 
 
 def _parts(file: BinaryIO) -> Iterator[Part]:

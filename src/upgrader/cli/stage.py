@@ -73,7 +73,7 @@ def _prepare(desk: Desk, source: str, target: Path | None, step: str | None) -> 
 
 
 def _stage(desk: Desk, source: "Source") -> None:
-    from upgrader.adapters.build_inspection import inspect_build
+    from upgrader.adapters.build_inspection import Keyrings, inspect_build
     from upgrader.adapters.sources import Quarantine, open_drop
     from upgrader.adapters.vendor_drop import VendorDrop
     from upgrader.flow import stage as flow
@@ -85,7 +85,9 @@ def _stage(desk: Desk, source: "Source") -> None:
         site.locks.hold([quarantine.lock(source.text)], purpose="stage", holder=site.person or "-", now=site.clock()),
         open_drop(source, site.trust.load(), quarantine, vouched, desk.progress) as folder,
     ):
-        staged = flow.stage(site, VendorDrop(folder).read(), inspect_build, desk.progress)
+        drop = VendorDrop(folder).read()
+        keyrings = Keyrings.of(site.state / "keyrings", drop.release.vendor)
+        staged = flow.stage(site, drop, partial(inspect_build, keyrings=keyrings), desk.progress)
     desk.say(*render.staged(staged, desk.texts))
     desk.answer(render.staged_json(staged))
     desk.next("next.record-test", system=staged.release.system, version=staged.release.version)

@@ -55,6 +55,9 @@ def _build_lines(build: Build, facts: BuildFacts, texts: Texts) -> Iterator[str]
     yield f"  {told}"
     if facts.says:
         yield f"    {'   '.join(f'{name} {value}' for name, value in facts.says.items())[:76]}"
+    for signature in facts.signatures:
+        parts = [texts(f"signature.{signature.state}"), signature.signer, signature.signed_at, signature.detail]
+        yield f"    {texts(f'scheme.{signature.scheme}')}: {', '.join(part for part in parts if part)}"
 
 
 def plan(plan: Plan, texts: Texts) -> Lines:
