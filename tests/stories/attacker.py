@@ -10,12 +10,29 @@ from pathlib import Path
 from typing import Any
 
 from upgrader.domain import plain
+from upgrader.domain.digest import Digest
 from upgrader.domain.names import PersonId, RoleId
 from upgrader.domain.plan import Plan, read_plan
-from upgrader.domain.record import ApprovalRecord, Decision, Namespace, plan_facts, record_name, write_record
+from upgrader.domain.record import (
+    ApprovalRecord,
+    Decision,
+    Namespace,
+    PaperRecord,
+    plan_facts,
+    record_name,
+    write_record,
+)
 from upgrader.lab.hospital import Hospital
 from upgrader.lab.keys import ensure_key, sign
 from upgrader.lab.programs import run_program
+
+SCAN = b"%PDF-1.7 somebody signed here"
+ATTESTED = {
+    "format": PaperRecord.FORMAT,
+    "custodian_role": "form-custodian",
+    "scan": Digest.of(SCAN).hex,
+    "scan_type": "pdf",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +82,20 @@ class Attacker:
         target.write_bytes(content)
         target.with_name(f"{target.name}.sig").write_bytes(signature)
         return target
+
+    def forge_paper(self, change: str, person: str, role: str, custodian: str, key: Path, **fields: Any) -> Path:
+        """Put a word on paper with its scan that is right in every field but those named, signed with `key`."""
+        honest = plain.to_plain(approval(self.plan(change), person, role))
+        record = plain.from_plain(PaperRecord, {**honest, **ATTESTED, "custodian": custodian, **fields})
+        content = write_record(record)
+        path = self.put(record, content, signature_of(content, key, Namespace.PAPER))
+        path.with_suffix(".pdf").write_bytes(SCAN)
+        return path
+
+    def sign_again(self, path: Path, content: bytes, key: Path, namespace: str) -> None:
+        """Give a record another content, or its signature another meaning."""
+        path.write_bytes(content)
+        path.with_name(f"{path.name}.sig").write_bytes(signature_of(content, key, namespace))
 
     def forge(self, change: str, person: str, role: str, key: Path, **fields: Any) -> Path:
         """Put an approval that is right in every field but those named, signed with `key`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stories.attacker import Attacker
-from stories.attacks import branch, records, state
+from stories.attacks import branch, paper, records, state
 from stories.attacks.row import Row
 from stories.attacks.vendor import DROPS
 from stories.drops import DropToBe, flipped
@@ -23,7 +23,7 @@ from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, TESTER, Hospital
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.xdist_group("gate")]
 
-REFUSED = (*records.REFUSED, *branch.REFUSED, *state.REFUSED)
+REFUSED = (*records.REFUSED, *paper.REFUSED, *branch.REFUSED, *state.REFUSED)
 
 
 @pytest.fixture(scope="module")

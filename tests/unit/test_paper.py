@@ -201,6 +201,14 @@ def test_a_yes_on_paper_is_taken_back_by_its_custodian_for_its_author() -> None:
     assert left_out(weighed(INFORMED, on_paper(), withdrawal)) == ["approval-withdrawn"]
 
 
+def test_a_no_on_paper_outlives_the_custodian_who_wrote_it_down() -> None:
+    gone = tuple(replace(person, active=person.active and person.id != CUSTODIAN) for person in TRUST.people)
+    no = on_paper(decision=Decision.REJECT, scan=None, scan_type=None)
+
+    assert weighed(INFORMED, by_key(HEAD, DEPARTMENT), no, trust=trust_with(gone)).rejected_by == (ON_PAPER,)
+    assert left_out(weighed(INFORMED, on_paper(), trust=trust_with(gone))) == ["paper-not-custodian"]
+
+
 def test_a_no_on_paper_blocks_without_a_scan() -> None:
     no = on_paper(decision=Decision.REJECT, scan=None, scan_type=None, issued=LATER)
 
@@ -239,6 +247,13 @@ def test_a_paper_record_is_its_own_kind_under_its_own_namespace() -> None:
     assert NAMESPACES[PaperRecord] not in {NAMESPACES[kind] for kind in NAMESPACES if kind is not PaperRecord}
     assert hand_of(record) == CUSTODIAN
     assert scan_name(record) == record_name(record).replace(".json", ".pdf")
+
+
+def test_a_withdrawal_without_a_scan_is_read_back_too() -> None:
+    record = paper(decision=Decision.WITHDRAW, scan=None, scan_type=None)
+
+    assert read_any_record(write_record(record), record_name(record)) == record
+    assert b"scan" not in write_record(record)
 
 
 def test_a_trust_file_without_paper_says_nothing_of_it() -> None:

@@ -1,13 +1,29 @@
-"""upgrader sign CHANGE [approve|reject|withdraw]"""
+"""upgrader sign CHANGE [approve|reject|withdraw] [--paper SCAN --person WHO]"""
+
+from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from upgrader import render
 from upgrader.cli.arguments import change_argument, name_of
 from upgrader.cli.desk import Desk, pass_desk
-from upgrader.domain.names import ChangeId, RoleId
-from upgrader.domain.record import Decision
+from upgrader.domain.names import ChangeId, PersonId, RoleId
+from upgrader.domain.plan import Plan
+from upgrader.domain.record import ApprovalRecord, Decision
+from upgrader.flow.sign import Word, plan_to_sign
+from upgrader.flow.site import Site
 from upgrader.language import Texts
+
+SCAN = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OnPaper:
+    """Whose word on paper is attested, and the scan of it."""
+
+    person: PersonId
+    scan: Path | None
 
 
 def command(texts: Texts) -> click.Command:
@@ -16,21 +32,58 @@ def command(texts: Texts) -> click.Command:
     @click.argument("decision", type=click.Choice([choice.value for choice in Decision]), default="approve")
     @click.option("--role", callback=name_of(RoleId), help=texts("cli.sign.role"))
     @click.option("--reason", default="", metavar="TEXT", help=texts("cli.option.reason"))
+    @click.option("--paper", "scan", type=SCAN, help=texts("cli.sign.paper"))
+    @click.option("--person", callback=name_of(PersonId), help=texts("cli.sign.person"))
     @click.option("--yes", is_flag=True, help=texts("cli.sign.yes"))
     @pass_desk
-    def sign(desk: Desk, change: ChangeId, decision: str, role: RoleId | None, reason: str, *, yes: bool) -> None:
-        from upgrader.flow.sign import Word, plan_to_sign
-        from upgrader.flow.sign import sign as sign_plan
-
+    def sign(
+        desk: Desk,
+        change: ChangeId,
+        decision: str,
+        role: RoleId | None,
+        reason: str,
+        scan: Path | None,
+        person: PersonId | None,
+        *,
+        yes: bool,
+    ) -> None:
+        if scan is not None and person is None:
+            raise click.UsageError(desk.texts("cli.sign.whose-paper"))
+        word = Word(Decision(decision), role, reason)
         site = desk.open()
         plan = plan_to_sign(site, change)
         desk.say(*render.plan(plan, desk.texts), "")
-        if not yes:
-            question = desk.texts(f"ask.{decision}", change=change, digest=plan.digest.short, person=site.person)
-            click.confirm(question, abort=True, err=True)
-        record = sign_plan(site, plan, Word(Decision(decision), role, reason))
-        desk.say(desk.texts("said.signed", **render.plain_record(record)))
+        if person is None:
+            record = _sign(desk, site, plan, word, yes=yes)
+        else:
+            record = _attest(desk, site, plan, word, OnPaper(person, scan), yes=yes)
         desk.answer(render.record_json(record))
         desk.next("next.approvals", change=change)
 
     return sign
+
+
+def _sign(desk: Desk, site: Site, plan: Plan, word: Word, *, yes: bool) -> ApprovalRecord:
+    """The acting person's own word."""
+    from upgrader.flow.sign import sign as sign_plan
+
+    if not yes:
+        question = desk.texts(f"ask.{word.decision}", change=plan.change, digest=plan.digest.short, person=site.person)
+        click.confirm(question, abort=True, err=True)
+    record = sign_plan(site, plan, word)
+    desk.say(desk.texts("said.signed", **render.plain_record(record)))
+    return record
+
+
+def _attest(desk: Desk, site: Site, plan: Plan, word: Word, paper: OnPaper, *, yes: bool) -> ApprovalRecord:
+    """Somebody else's word on paper. The scan is read before anybody is asked."""
+    from upgrader.flow.sign_paper import read_scan, sign_paper
+
+    scan = read_scan(site, plan, paper.scan) if paper.scan is not None else None
+    if not yes:
+        said = {"custodian": site.person, "person": paper.person, "decision": word.decision}
+        question = desk.texts("ask.paper", change=plan.change, digest=plan.digest.short, **said)
+        click.confirm(question, abort=True, err=True)
+    record = sign_paper(site, plan, paper.person, word, scan)
+    desk.say(desk.texts("said.signed-on-paper", **render.plain_record(record)))
+    return record

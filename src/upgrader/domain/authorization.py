@@ -186,10 +186,10 @@ def _approval_fault(
         return Fault("person-not-active", {"person": record.person})
     if record.role not in person.roles:
         return Fault("role-not-held", {"person": record.person, "role": record.role})
-    if record.person == plan.requester and record.decision is Decision.APPROVE:
-        return Fault("requester-signed", {"person": record.person})
     if isinstance(record, PaperRecord) and (fault := _paper_fault(record, plan, trust)):
         return fault
+    if record.person == plan.requester and record.decision is Decision.APPROVE:
+        return Fault("requester-signed", {"person": record.person})
     if record.person == plan.release.packager and record.decision is Decision.APPROVE:
         return Fault("packager-signed", {"person": record.person})
     return _time_fault(record, plan, rule, now)
@@ -200,7 +200,8 @@ def _paper_fault(record: PaperRecord, plan: Plan, trust: Trust) -> Fault | None:
     if trust.paper is None or record.role not in trust.paper.roles:
         return Fault("paper-not-allowed", {"person": record.person, "role": record.role})
     custodian = trust.person(record.custodian)
-    held = custodian is not None and custodian.active and trust.paper.custodian in custodian.roles
+    active = custodian is not None and (custodian.active or record.decision is Decision.REJECT)  # a no outlives them
+    held = active and custodian is not None and trust.paper.custodian in custodian.roles
     if not held or record.custodian_role != trust.paper.custodian:
         return Fault("paper-not-custodian", {"person": record.custodian, "role": trust.paper.custodian})
     if record.custodian == record.person:

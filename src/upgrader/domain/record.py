@@ -93,8 +93,8 @@ class PaperRecord(ApprovalRecord):
 
     custodian: PersonId
     custodian_role: RoleId
-    scan: Digest | None
-    scan_type: ScanType | None
+    scan: Digest | None = None
+    scan_type: ScanType | None = None
 
     FORMAT = "upgrader.paper/1"
 

@@ -1,4 +1,4 @@
-"""What the acting person said of a plan before: each new word comes after it, whatever their computers' clocks show."""
+"""What a person said of a plan before, with a key or on paper: each new word comes after it, whatever clocks show."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from upgrader.domain.errors import Refused
 from upgrader.domain.names import PersonId
 from upgrader.domain.plan import Plan
-from upgrader.domain.record import ApprovalRecord, Decision, read_record
+from upgrader.domain.record import ApprovalRecord, Decision, PaperRecord, read_record
 from upgrader.flow import repository
 from upgrader.flow.site import Site
 
@@ -29,9 +29,10 @@ def time_of_next_word(site: Site, plan: Plan, person: PersonId, decision: Decisi
 
 def _own_words(site: Site, plan: Plan, person: PersonId) -> Iterator[ApprovalRecord]:
     folder = site.clone.root / repository.change_folder(plan.change)
-    for decision in Decision:
-        for path in sorted(folder.glob(f"{decision}_{person}_*.json")):
+    kinds: dict[str, type[ApprovalRecord]] = {**dict.fromkeys(Decision, ApprovalRecord), "paper": PaperRecord}
+    for first, kind in kinds.items():
+        for path in sorted(folder.glob(f"{first}_{person}_*.json")):
             with suppress(Refused):  # what can't be read is the gate's to refuse
-                record = read_record(ApprovalRecord, path.read_bytes(), path.name)
+                record = read_record(kind, path.read_bytes(), path.name)
                 if record.plan == plan.digest and record.person == person:
                     yield record

@@ -52,7 +52,7 @@ def sign(site: Site, plan: Plan, word: Word) -> ApprovalRecord:
         plan=plan.digest,
         decision=word.decision,
         person=person,
-        role=_role(trust, plan, person, word.role),
+        role=role_for(trust, plan, person, word.role),
         issued=time_of_next_word(site, plan, person, word.decision),
         expires=plan.window.closes,
         nonce=secrets.token_hex(16),
@@ -72,7 +72,7 @@ def sign(site: Site, plan: Plan, word: Word) -> ApprovalRecord:
     return record
 
 
-def _role(trust: Trust, plan: Plan, person_id: str, chosen: RoleId | None) -> RoleId:
+def role_for(trust: Trust, plan: Plan, person_id: str, chosen: RoleId | None) -> RoleId:
     """The role in which this person's word counts for this plan. Raises when there is none, or a choice to make."""
     person = trust.person(person_id)
     wanted = [row.role for row in trust.rule(plan.kind).approvals]

@@ -22,12 +22,14 @@ from upgrader.lab.releases import SYSTEM, VENDOR
 
 SITE = "renmin-hospital"
 ENGINEER, INFORMATION, HEAD, OWNER, TESTER = "li.na", "zhang.wei", "wang.fang", "chen.jing", "zhao.lei"
+KEEPER, DEPUTY = "he.ping", "gao.yuan"  # keeps the signed forms; signs on paper only, and has no key
 PEOPLE: Mapping[str, tuple[str, str, str, str]] = {
     ENGINEER: ("李娜", "Li Na", "maintenance", "on-site-engineer"),
     INFORMATION: ("张伟", "Zhang Wei", "hospital", "information-department"),
     HEAD: ("王芳", "Wang Fang", "hospital", "department-head"),
     OWNER: ("陈静", "Chen Jing", "hospital", "owning-department"),
     TESTER: ("赵磊", "Zhao Lei", "vendor", "vendor-test"),
+    KEEPER: ("何萍", "He Ping", "hospital", "form-custodian"),
 }
 ROLE_NAMES: Mapping[str, tuple[str, str]] = {
     "on-site-engineer": ("驻场运维工程师", "On-Site Engineer"),
@@ -35,6 +37,7 @@ ROLE_NAMES: Mapping[str, tuple[str, str]] = {
     "department-head": ("信息科主任", "Head of the Information Department"),
     "owning-department": ("使用科室", "Owning Department"),
     "vendor-test": ("公司测试部", "Vendor's Test Department"),
+    "form-custodian": ("申请单保管人", "Custodian of Forms"),
 }
 ROLES = {
     role: {"organisation": organisation, "name": dict(zip(("zh", "en"), ROLE_NAMES[role], strict=True))}
@@ -196,6 +199,8 @@ class Hospital:
             }
             for id, (zh, en, organisation, role) in PEOPLE.items()
         ]
+        deputy = {"id": DEPUTY, "name": {"zh": "高远", "en": "Gao Yuan"}, "organisation": "hospital"}
+        people.append({**deputy, "roles": ["department-head"]})
         rows = [{"role": "information-department", "count": 1}, {"role": "department-head", "count": 1}]
         policy = {
             "site": SITE,
@@ -212,6 +217,7 @@ class Hospital:
                     "keys": [public_text(self.drop.vendor_key)],
                 }
             ],
+            "paper": {"custodian": "form-custodian", "roles": ["department-head"]},
             "rules": {
                 "normal": {
                     "approvals": rows,

@@ -8,7 +8,7 @@ from upgrader.domain.authorization import Standing
 from upgrader.domain.change import Change
 from upgrader.domain.errors import ExitCode
 from upgrader.domain.plan import Plan
-from upgrader.domain.record import Record
+from upgrader.domain.record import PaperRecord, Record
 from upgrader.domain.trust import Row
 from upgrader.flow.draft import Drafted, Sealed
 from upgrader.flow.pending import Pending
@@ -84,7 +84,9 @@ def standing_json(standing: Standing) -> Json:
         "plan": standing.plan.hex,
         "may_run": standing.is_complete,
         "counted": [
-            {"file": s.file, "person": s.record.person, "role": s.record.role} for s in standing.counted if s.record
+            {"file": s.file, "person": s.record.person, "role": s.record.role, "attested_by": _custodian(s.record)}
+            for s in standing.counted
+            if s.record
         ],
         "left_out": [
             {"file": file, "code": fault.code, "fields": dict(fault.fields), "refuses_all": fault.tampered}
@@ -95,6 +97,11 @@ def standing_json(standing: Standing) -> Json:
         "people_missing": standing.people_missing,
         "tests_missing": list(standing.tests_missing),
     }
+
+
+def _custodian(record: Record) -> str | None:
+    """Who attested a word on paper; None for one given with a key."""
+    return record.custodian if isinstance(record, PaperRecord) else None
 
 
 def change_json(name: str, change: Change, *, exit_code: ExitCode) -> Json:

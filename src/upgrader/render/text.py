@@ -11,6 +11,7 @@ from upgrader.domain.change import Change, HostState
 from upgrader.domain.inspection import BuildFacts
 from upgrader.domain.plan import UNKNOWN, Plan, Wave
 from upgrader.domain.playbook import HostOutcome
+from upgrader.domain.record import PaperRecord
 from upgrader.domain.release import Build
 from upgrader.domain.trust import Trust
 from upgrader.flow.pending import Pending
@@ -104,6 +105,10 @@ def standing(standing: Standing, plan: Plan, trust: Trust, texts: Texts) -> Line
             person = trust.person(signed.record.person)
             name = person.name[texts.language] if person else signed.record.person
             lines.append(f"  ✓ {texts('approvals.signed', name=name, role=signed.record.role)}")
+            if isinstance(signed.record, PaperRecord):
+                lines.append(f"      {texts('approvals.on-paper', custodian=signed.record.custodian)}")
+    if standing.paper_alone and standing.counted:
+        lines.append(f"  … {texts('approvals.paper-alone')}")
     lines += [f"  ✗ {texts('approvals.rejected', person=person)}" for person in standing.rejected_by]
     lines += [f"  … {texts('approvals.missing', role=row.role, count=row.count)}" for row in standing.missing]
     lines += [f"  … {texts('approvals.test', test=texts(f'test.{test}'))}" for test in standing.tests_missing]
