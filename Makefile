@@ -29,6 +29,7 @@ format: $(READY) ## 整理代码格式 / format the code
 
 bench: $(READY) system ## 测量性能 / measure
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.gate
 
 docs: $(READY) ## 重新生成由代码得出的文档 / print the documents that come from code
 	@$(BIN)/python -m upgrader.domain.lifecycle > docs/lifecycle.md

@@ -10,6 +10,7 @@ import re
 import subprocess
 import tempfile
 import weakref
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -71,11 +72,15 @@ class Snapshot:
     def __init__(self, commit: str, items: Mapping[str, Item], mirror: "GitMirror") -> None:
         self.commit = commit
         self._items = items
+        self._sorted = sorted(items)
         self._mirror = mirror
 
     def paths(self, *prefixes: str) -> tuple[str, ...]:
         """The paths of all files at or under the prefixes (files or folders), sorted; of all files without a prefix."""
-        return tuple(sorted(path for path in self._items if not prefixes or _is_under(path, prefixes)))
+        if not prefixes:
+            return tuple(self._sorted)
+        found = [path for prefix in prefixes for path in self._under(prefix.rstrip("/"))]
+        return tuple(sorted(set(found)))
 
     def ids(self, *prefixes: str) -> frozenset[tuple[str, Item]]:
         """What the commit says of all files at or under the prefixes: their paths, modes and ids."""
@@ -93,9 +98,14 @@ class Snapshot:
         with self._mirror.objects() as objects:
             return self._blob(path, objects).content
 
+    def _under(self, prefix: str) -> Sequence[str]:
+        """The path itself, when it is a file, and all paths below it; found by halving, for a commit has many files."""
+        below = slice(bisect_left(self._sorted, f"{prefix}/"), bisect_left(self._sorted, f"{prefix}0"))  # 0 follows /
+        return [*([prefix] if prefix in self._items else []), *self._sorted[below]]
+
     def _blob(self, path: str, objects: "Objects") -> Blob:
         item = self._items[path]
-        return Blob(path, item.mode, objects.read(item.id, "blob"))
+        return Blob(path, item.mode, objects.blob(item.id))
 
 
 class GitMirror:
@@ -112,6 +122,8 @@ class GitMirror:
         self._ref = f"refs/heads/{branch}"
         self._environment = {**ENVIRONMENT, **({"GIT_SSH_COMMAND": ssh_command} if ssh_command else {})}
         self._reading: _Reading | None = None
+        self._accepted: dict[str, Snapshot] = {}
+        self._gone: dict[tuple[str, str], frozenset[str]] = {}
         self._tree_digests: dict[frozenset[tuple[str, Item]], Digest] = {}
 
     def refresh(self) -> Snapshot:
@@ -144,6 +156,8 @@ class GitMirror:
 
     def at(self, commit: str) -> Snapshot:
         """An earlier commit of the branch. Raises Refused `commit-not-on-branch` unless our tip grew from it."""
+        if commit in self._accepted:  # since the branch was looked at last
+            return self._accepted[commit]
         tip = self._check_own_repository().get(self._ref)
         if tip is None:
             raise Refused("branch-missing", url=self._url, branch=self._ref)
@@ -160,6 +174,12 @@ class GitMirror:
         the branch too: history only grows, so each commit is looked at once.
         """
         top = folder.strip("/").partition("/")[0]
+        if (commit, top) not in self._gone:
+            self._gone[commit, top] = self._walked(commit, top)
+        return tuple(sorted(path for path in self._gone[commit, top] if _is_under(path, [folder])))
+
+    def _walked(self, commit: str, top: str) -> frozenset[str]:
+        """The records under `top` that any commit lost which we ever looked at, `commit` and its past included."""
         memory = self._directory / f"walked-{top}.json"
         seen, gone = _recall(memory)
         with self.objects() as objects:
@@ -171,7 +191,7 @@ class GitMirror:
                     gone.update(_lost(objects, had, kept, top))
         if new:
             _remember(memory, seen | {made.id for made in new}, gone)
-        return tuple(sorted(path for path in gone if _is_under(path, [folder])))
+        return frozenset(gone)
 
     def export(self, snapshot: Snapshot, prefixes: Iterable[str], target: Path) -> Digest:
         """Write the files at or under `prefixes` into the new folder `target`, read-only; give the tree's digest."""
@@ -213,6 +233,8 @@ class GitMirror:
         if self._reading is not None:
             self._reading.end()
         self._reading = None
+        self._accepted.clear()
+        self._gone.clear()
 
     def _create(self) -> None:
         """Make an empty repository with the object format of the remote one, and with a configuration of our own."""
@@ -271,7 +293,8 @@ class GitMirror:
             if before is not None and not any(made.id == before for made in objects.history(tip, until=before)):
                 raise Refused("branch-rewritten", branch=self._ref, expected=before, found=tip)
             items = dict(objects.walk(objects.commit(tip).tree))
-        return Snapshot(tip, items, self)
+        self._accepted[tip] = Snapshot(tip, items, self)
+        return self._accepted[tip]
 
     def _tip(self, ref: str) -> str | None:
         told = self._git("for-each-ref", "--format=%(objectname)", ref).decode("ascii").strip()

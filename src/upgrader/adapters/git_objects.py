@@ -14,6 +14,7 @@ ANSWER_SECONDS = 10
 CHUNK = 1024 * 1024
 LARGEST_OBJECT = 64 * 1024 * 1024
 LARGEST_DEPTH = 32
+SMALL = 16 * 1024  # a record, a signature, a playbook
 
 OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -42,7 +43,7 @@ class Commit:
 
 
 class Objects:
-    """Reads objects through a running `git cat-file --batch`, hashes each again, and remembers trees and commits."""
+    """Reads objects through a running `git cat-file --batch`, hashes each again, and remembers all but large files."""
 
     def __init__(self, asking: IO[bytes], answering: IO[bytes]) -> None:
         self._asking = asking
@@ -50,6 +51,7 @@ class Objects:
         self._answered = b""
         self._trees: dict[str, tuple[Item, ...]] = {}
         self._commits: dict[str, Commit] = {}
+        self._small: dict[str, bytes] = {}
 
     def read(self, id: str, kind: str) -> bytes:
         """The content of one object. Raises Integrity when it is missing, of another kind, or not what its id says."""
@@ -89,6 +91,15 @@ class Objects:
         if not more:
             raise Integrity("git-object-damaged", id=id, expected="the whole object", found="only a part of it")
         return more
+
+    def blob(self, id: str) -> bytes:
+        """The content of a file; a small one is read once."""
+        if id in self._small:
+            return self._small[id]
+        content = self.read(id, "blob")
+        if len(content) <= SMALL:
+            self._small[id] = content
+        return content
 
     def commit(self, id: str) -> Commit:
         if id not in self._commits:

@@ -6,11 +6,13 @@ but indented, because people read these files in git before they sign them.
 
 import json
 import unicodedata
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring
+from typing import Any, TypeVar
 
 from upgrader.domain.errors import Refused
 
+V = TypeVar("V")
 Json = str | int | bool | list[Any] | dict[str, Any]
 
 # What can hide, reorder or break what a signer sees: control, format, surrogate, private use, unassigned, and the
@@ -21,9 +23,7 @@ LARGEST_DEPTH = 32
 
 def serialise(value: Mapping[str, Any]) -> bytes:
     """Give the canonical bytes of `value`. Raises ValueError for a value that has no canonical form."""
-    _check(value, depth=0)
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, indent=2, separators=(",", ": "))
-    return (text + "\n").encode("utf-8")
+    return (_spell(value, "\n", 0) + "\n").encode("utf-8")
 
 
 def parse(content: bytes, *, name: str, largest: int) -> dict[str, Any]:
@@ -43,6 +43,25 @@ def parse(content: bytes, *, name: str, largest: int) -> dict[str, Any]:
     return value
 
 
+def read_back(
+    content: bytes, make: Callable[[dict[str, Any]], V], write: Callable[[V], bytes], *, name: str, largest: int
+) -> V:
+    """Read bytes as a value that writes exactly these bytes again.
+
+    That comparison refuses all that `parse` refuses, and any other value too, so the spelling is not compared twice.
+    Raises Refused as `parse` does, else ValueError for what is canonical but not such a value.
+    """
+    if len(content) <= largest:
+        try:
+            value = make(json.loads(content))
+            if write(value) == content:
+                return value
+        except (ValueError, TypeError, RecursionError):
+            pass
+    value = make(parse(content, name=name, largest=largest))  # now find out what is wrong with it
+    raise ValueError(f"another {type(value).__name__} than ours")
+
+
 def hidden_character(text: str) -> str | None:
     """The first character of `text` that a reader would not see as what it is, as U+XXXX; None when all are plain."""
     if text.isprintable():  # nearly always, and a hundred times faster: of no hidden category, whatever else it is
@@ -53,21 +72,32 @@ def hidden_character(text: str) -> str | None:
     return None
 
 
-def _check(value: object, depth: int) -> None:
+def _spell(value: object, line: str, depth: int) -> str:
+    """The spelling of one value, as `json.dumps` indents it; `line` is a line feed and the indentation of its own line.
+
+    Written out here because json's own encoder is slow when it indents, and every value is to be looked at anyway.
+    """
     if depth > LARGEST_DEPTH:
         raise ValueError("nested too deeply")
-    match value:
-        case str():
-            if found := hidden_character(value):
-                raise ValueError(f"the hidden character {found}")
-        case bool() | int():
-            pass
-        case list() | tuple():
-            for item in value:
-                _check(item, depth + 1)
-        case Mapping() if all(isinstance(key, str) for key in value):
-            for key, item in value.items():
-                _check(key, depth + 1)
-                _check(item, depth + 1)
-        case _:
-            raise ValueError(f"a value of type {type(value).__name__}")
+    if isinstance(value, str):
+        return _spell_text(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return int.__repr__(value)
+    inner = line + "  "
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError("a key of another type than text")
+        items = [f"{_spell_text(key)}: {_spell(value[key], inner, depth + 1)}" for key in sorted(value)]
+        return "{" + inner + f",{inner}".join(items) + line + "}" if items else "{}"
+    if isinstance(value, list | tuple):
+        items = [_spell(item, inner, depth + 1) for item in value]
+        return "[" + inner + f",{inner}".join(items) + line + "]" if items else "[]"
+    raise ValueError(f"a value of type {type(value).__name__}")
+
+
+def _spell_text(text: str) -> str:
+    if found := hidden_character(text):
+        raise ValueError(f"the hidden character {found}")
+    return encode_basestring(text)

@@ -7,7 +7,7 @@ plan again from the approved commit and compare.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 from upgrader.domain import canonical, plain
 from upgrader.domain.defaults import DefaultChange, default_changes
@@ -164,11 +164,15 @@ class Plan:
     earlier: tuple[EarlierRelease, ...]
 
     def to_bytes(self) -> bytes:
-        return canonical.serialise(plain.to_plain(self))
+        return self._bytes
 
     @cached_property
     def digest(self) -> Digest:
-        return Digest.of(self.to_bytes())
+        return Digest.of(self._bytes)
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        return canonical.serialise(plain.to_plain(self))
 
     @property
     def release_name(self) -> str:
@@ -190,12 +194,13 @@ class Plan:
 
 def read_plan(content: bytes, name: str = "plan.json") -> Plan:
     """Read plan.json. Raises Refused when the bytes are not the canonical form of a plan."""
-    value = canonical.parse(content, name=name, largest=LARGEST_PLAN)
     try:
-        plan = plain.from_plain(Plan, value)
+        plan = canonical.read_back(
+            content, partial(plain.from_plain, Plan), Plan.to_bytes, name=name, largest=LARGEST_PLAN
+        )
     except (ValueError, TypeError) as error:
         raise Refused("plan-malformed", file=name, found=str(error)[:200]) from error
-    if plan.format != FORMAT or plan.to_bytes() != content:
+    if plan.format != FORMAT:
         raise Refused("plan-malformed", file=name, found=plan.format)
     return plan
 

@@ -7,6 +7,7 @@ again from the plan and refuses a difference, so nobody signs a sentence that th
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 from upgrader.domain import canonical, plain
@@ -162,12 +163,13 @@ def write_record(record: Record) -> bytes:
 
 def read_record(kind: type[R], content: bytes, name: str) -> R:
     """Read a record of one kind. Raises Refused: not canonical, too large, or not of this kind."""
-    value = canonical.parse(content, name=name, largest=LARGEST_RECORD)
     try:
-        record = plain.from_plain(kind, value)
+        record = canonical.read_back(
+            content, partial(plain.from_plain, kind), write_record, name=name, largest=LARGEST_RECORD
+        )
     except (ValueError, TypeError) as error:
         raise Refused("record-malformed", file=name, found=str(error)[:200]) from error
-    if record.format != kind.FORMAT or write_record(record) != content:
+    if record.format != kind.FORMAT:
         raise Refused("record-malformed", file=name, found=record.format)
     return record
 

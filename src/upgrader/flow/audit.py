@@ -25,6 +25,7 @@ from upgrader.flow.authorize import TESTED, Ground
 from upgrader.flow.materials import need
 from upgrader.flow.site import Site
 from upgrader.flow.stage import CHECKSUMS, MANIFEST, SIGNATURE
+from upgrader.ports import Snapshot
 
 DECISIONS = (Event.PLAN_AUTHORIZED, Event.GATE_REFUSED, Event.CHANGE_ACCEPTED)
 # Refusals that records, trust file and time alone decide. Others came from hosts, builds, the network or what the
@@ -105,37 +106,51 @@ def audit_change(site: Site, change: str) -> AuditedChange:
     """Audit one change.
 
     1. is the journal's chain whole?   2. are all records still on the branch?   3. every decision, in its order
-    Raises BadInput `change-unknown` when this controller has no journal of it. What is wrong is in the answer.
+    Raises BadInput `change-unknown` when this controller has no journal of it, Refused or Integrity when there is no
+    trust chain or no branch to audit by. What is wrong with the change is in the answer.
     """
-    try:
-        history = journals.read_history(site, change)
-        chain = site.trust.chain()
-        _check_removed(site, site.mirror.tip().commit, change)
-    except (Integrity, Refused) as error:
-        return AuditedChange(change, (), 0, None, error)
-    decisions = tuple(_audited(site, chain, change, history, entry) for entry in history.of(*DECISIONS))
-    return AuditedChange(change, decisions, len(history.entries), history.head)
+    return _audit(_Kept(site, site.trust.chain(), site.mirror.tip()), change)
 
 
 def audit_all(site: Site) -> Sequence[AuditedChange]:
     """Every change that this controller has a journal of."""
+    kept = _Kept(site, site.trust.chain(), site.mirror.tip())
     folder = site.state / "changes"
     names = sorted(path.parent.name for path in folder.glob("*/journal.jsonl"))
-    return [audit_change(site, name) for name in names]
+    return [_audit(kept, name) for name in names]
 
 
-def _audited(site: Site, chain: Sequence[Trust], change: str, history: History, entry: Entry) -> Decision:
-    past = replace(site, clock=lambda: entry.at)
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What there is to audit by. `site` tells the time of the decision that is looked at."""
+
+    site: Site
+    chain: Sequence[Trust]
+    tip: Snapshot
+
+
+def _audit(kept: _Kept, change: str) -> AuditedChange:
+    try:
+        history = journals.read_history(kept.site, change)
+        _check_removed(kept.site, kept.tip.commit, change)
+    except (Integrity, Refused) as error:
+        return AuditedChange(change, (), 0, None, error)
+    decisions = tuple(_audited(kept, change, history, entry) for entry in history.of(*DECISIONS))
+    return AuditedChange(change, decisions, len(history.entries), history.head)
+
+
+def _audited(kept: _Kept, change: str, history: History, entry: Entry) -> Decision:
+    past = replace(kept, site=replace(kept.site, clock=lambda: entry.at))
     match entry.event:
         case Event.GATE_REFUSED:
             told: tuple[str, ...] = (_text(entry, "code"),)
-            finding, differences = _of_no(past, chain, change, entry)
+            finding, differences = _of_no(past, change, entry)
         case Event.CHANGE_ACCEPTED:
             told = _texts(entry, "people")
-            finding, differences = _found(_of_acceptance(past, chain, change, history, entry))
+            finding, differences = _found(_of_acceptance(past, change, history, entry))
         case _:
             told = _texts(entry, "people")
-            finding, differences = _found(_of_yes(past, chain, change, entry))
+            finding, differences = _found(_of_yes(past, change, entry))
     return Decision(entry.seq, entry.at, entry.actor, entry.event, told, finding, differences)
 
 
@@ -143,13 +158,13 @@ def _found(differences: tuple[Difference, ...]) -> tuple[Finding, tuple[Differen
     return (Finding.DIFFERS if differences else Finding.CONFIRMED), differences
 
 
-def _of_yes(past: Site, chain: Sequence[Trust], change: str, entry: Entry) -> tuple[Difference, ...]:
+def _of_yes(past: _Kept, change: str, entry: Entry) -> tuple[Difference, ...]:
     """How a yes of the gate differs from what plan, records and trust file of then give."""
     try:
-        ground = _ground(past, chain, entry)
-        plan = _past_plan(past, ground, change)
-        given = _decide(past, ground, plan, entry.actor)
-        gate.check_window(past, plan)
+        ground = _ground(past, entry)
+        plan = _past_plan(past.site, ground, change)
+        given = _decide(past.site, ground, plan, entry.actor)
+        gate.check_window(past.site, plan)
     except UpgraderError as error:
         return (Difference(Part.DECISION, "authorized", str(error)),)
     return _compared(
@@ -159,18 +174,18 @@ def _of_yes(past: Site, chain: Sequence[Trust], change: str, entry: Entry) -> tu
     )
 
 
-def _of_no(past: Site, chain: Sequence[Trust], change: str, entry: Entry) -> tuple[Finding, tuple[Difference, ...]]:
+def _of_no(past: _Kept, change: str, entry: Entry) -> tuple[Finding, tuple[Difference, ...]]:
     """A no of the gate. It differs only where records, trust file and time alone decide, and decide otherwise."""
     code, found = _text(entry, "code"), "authorized"
     if "commit" not in entry.data:  # it was refused before the gate knew where the branch stands
         return Finding.TAKEN, ()
     try:
-        ground = _ground(past, chain, entry)
-        plan = _past_plan(past, ground, change)
-        if past.clock() >= plan.window.closes:  # as the gate does: signatures end with the window
-            gate.check_window(past, plan)
-        _decide(past, ground, plan, entry.actor)
-        gate.check_window(past, plan)
+        ground = _ground(past, entry)
+        plan = _past_plan(past.site, ground, change)
+        if past.site.clock() >= plan.window.closes:  # as the gate does: signatures end with the window
+            gate.check_window(past.site, plan)
+        _decide(past.site, ground, plan, entry.actor)
+        gate.check_window(past.site, plan)
     except UpgraderError as error:
         found = error.code
     if found == code:
@@ -180,9 +195,7 @@ def _of_no(past: Site, chain: Sequence[Trust], change: str, entry: Entry) -> tup
     return Finding.TAKEN, ()
 
 
-def _of_acceptance(
-    past: Site, chain: Sequence[Trust], change: str, history: History, entry: Entry
-) -> tuple[Difference, ...]:
+def _of_acceptance(past: _Kept, change: str, history: History, entry: Entry) -> tuple[Difference, ...]:
     """How an acceptance differs from the records that it names: signed, over that plan, over a head of this journal."""
     before = read_history((earlier.to_line() for earlier in history.entries[: entry.seq]), "journal.jsonl")
     authorized = before.last(Event.PLAN_AUTHORIZED)
@@ -190,9 +203,9 @@ def _of_acceptance(
         return (Difference(Part.DECISION, "accepted", "never authorized"),)
     files = sorted(_texts(entry, "files"))
     try:
-        trust = _trust_of(chain, entry)
-        plan = read_plan(need(past.mirror.at(_text(authorized, "commit")), _plan_file(change)))
-        _, acceptances = gate.change_records(past, trust, past.mirror.tip(), change)
+        trust = _trust_of(past, entry)
+        plan = read_plan(need(past.site.mirror.at(_text(authorized, "commit")), _plan_file(change)))
+        _, acceptances = gate.change_records(past.site, trust, past.tip, change)
         named = _named(acceptances, files)
         counted, missing = weigh_acceptance(trust, trust.rule(plan.kind).acceptance, named, plan.digest, before)
     except UpgraderError as error:
@@ -210,17 +223,17 @@ def _named(acceptances: Iterable[Signed[AcceptanceRecord]], files: Sequence[str]
     return [signed for signed in acceptances if signed.file in files]
 
 
-def _ground(past: Site, chain: Sequence[Trust], entry: Entry) -> Ground:
-    trust = _trust_of(chain, entry)
-    past.trust.check_current(trust, past.clock())
-    return Ground(trust, past.mirror.at(_text(entry, "commit")))
+def _ground(past: _Kept, entry: Entry) -> Ground:
+    trust = _trust_of(past, entry)
+    past.site.trust.check_current(trust, past.site.clock())
+    return Ground(trust, past.site.mirror.at(_text(entry, "commit")))
 
 
-def _trust_of(chain: Sequence[Trust], entry: Entry) -> Trust:
+def _trust_of(kept: _Kept, entry: Entry) -> Trust:
     version = entry.data.get("trust_version")
-    if not isinstance(version, int) or not 1 <= version <= len(chain):
-        raise Refused("trust-chain-gap", expected=version, found=len(chain))
-    return chain[version - 1]
+    if not isinstance(version, int) or not 1 <= version <= len(kept.chain):
+        raise Refused("trust-chain-gap", expected=version, found=len(kept.chain))
+    return kept.chain[version - 1]
 
 
 def _check_removed(site: Site, commit: str, change: str) -> None:
