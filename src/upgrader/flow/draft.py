@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from upgrader.domain.draft import FoundFile, Proposal, Surroundings, newest_before, propose
-from upgrader.domain.errors import BadInput
+from upgrader.domain.errors import BadInput, Refused
 from upgrader.domain.names import Version
 from upgrader.domain.record import Namespace
 from upgrader.domain.release import Release
@@ -77,7 +77,12 @@ def seal(site: Site, folder: DraftFolder) -> Sealed:
     listing = folder.listing()
     signature = site.signatures.sign(listing, Namespace.RELEASE, signing_key(site))
     claim = release_claim(site.trust.load(), _Papers(release, listing, signature))
-    signed_by = site.signatures.verify(claim, site.clock())
+    try:
+        signed_by = site.signatures.verify(claim, site.clock())
+    except Refused as error:
+        if error.code == "key-not-known" and release.packager is None:
+            raise Refused("seal-not-the-vendors", vendor=release.vendor, person=site.person or "PERSON") from error
+        raise
     folder.seal(listing, signature)
     return Sealed(release, folder.folder, signed_by)
 
