@@ -40,7 +40,9 @@ IN_ORDER = [
     "20261112",
     "20261113",
 ]
-debian_versions = st.from_regex(r"[0-9][0-9a-z.+~-]{0,12}", fullmatch=True).filter(lambda v: not UNFINISHED.search(v))
+debian_versions = st.from_regex(r"[0-9][0-9a-z.+~-]{0,12}", fullmatch=True).filter(
+    lambda v: not (UNFINISHED.search(v) or v.endswith("-"))  # Debian knows no empty revision
+)
 versions = st.from_regex(Version.pattern, fullmatch=True)
 
 

@@ -22,6 +22,7 @@ from upgrader.domain.verdict import Verdict
 from upgrader.flow import authorize as gate
 from upgrader.flow.authorize import Examined
 from upgrader.flow.calendar import check_calendar
+from upgrader.flow.forecast import check_last_safe_moment
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.roll_back import TakenBack, authorized_plan, resume_rollback, take_back
@@ -73,7 +74,7 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
                 if _is_done(running, wave):
                     continue
                 latest = _ask_again(running, latest)
-                _check_calendar(running, latest, wave)
+                _check_time(running, latest, wave)
                 if because := _upgrade_wave(running, wave, builds):
                     return _applied_back(take_back(running, because))
             gate.check_tree(site, running.tree)
@@ -133,11 +134,15 @@ def _ask_again(running: Running, before: Examined) -> Examined:
     return examined
 
 
-def _check_calendar(running: Running, latest: Examined, wave: Wave) -> None:
-    """The hospital's calendar as it stands on the branch now, for the hosts of this wave. Raises OutsideWindow."""
+def _check_time(running: Running, latest: Examined, wave: Wave) -> None:
+    """Whether this wave may begin now: the hospital's calendar as it stands on the branch, and the last safe moment.
+
+    Raises OutsideWindow.
+    """
     ground = {"commit": latest.snapshot.commit, "trust_version": latest.trust.version}
     with _refusal_written_down(running.site, running.journal, running.actor, ground):
         check_calendar(running.site, running.tree, latest, wave.hosts)
+        check_last_safe_moment(running.site, running.plan, running.journal.history(), wave)
 
 
 @contextmanager

@@ -36,6 +36,8 @@ def run_playbook(
 ) -> PlaybookResult:
     """Run one playbook of the plan on some of its hosts; every host's report is in the journal when it comes.
 
+    An upgrade is stopped when the window closes; the way back may take the time that it needs.
+
     `builds` are the verified builds that a host may ask for, by digest; none on the way back.
     """
     waves = {str(name): wave.number for wave in running.plan.waves for name in wave.hosts}
@@ -56,7 +58,7 @@ def run_playbook(
         hosts=tuple(hosts),
         upgrade=upgrade.instruction(running.plan, hosts, builds),
         forks=running.site.forks,
-        timeout_seconds=running.plan.wave_timeout_seconds,
+        timeout_seconds=_limit(running, playbook),
         dry_run=False,
     )
     result = running.site.fleet(running.tree, running.site.runs_folder(running.plan.change)).run(run, on_report)
@@ -64,6 +66,15 @@ def run_playbook(
         if report.host not in reported:
             write_down(report)
     return result
+
+
+def _limit(running: Running, playbook: str) -> int:
+    """How many seconds the playbook may take."""
+    plan = running.plan
+    if playbook != plan.playbooks.upgrade:
+        return plan.wave_timeout_seconds
+    left = int((plan.window.closes - running.site.clock()).total_seconds())
+    return max(1, min(plan.wave_timeout_seconds, left))
 
 
 def report_data(report: HostReport) -> dict[str, Any]:
