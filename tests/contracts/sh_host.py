@@ -102,6 +102,7 @@ class ShHost:
     shell: str
     path: str
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    extra: str = ""  # lines of input that may come more than once
 
     @property
     def text(self) -> str:
@@ -158,7 +159,7 @@ class ShHost:
             "parameter.address": "10.0.0.1 & <\\co>",
             **inputs,
         }
-        return "".join(f"{name}={value}\n" for name, value in values.items()) + "end=inputs\n"
+        return "".join(f"{name}={value}\n" for name, value in values.items()) + self.extra + "end=inputs\n"
 
     def command(self, verb: str, script: Path | None = None) -> list[str]:
         """The call of `verb`, with the script as it is or with another one."""

@@ -6,7 +6,7 @@ fill_templates() { # @name@ without a value is a failure: false, with detail
         "$root/$system" "$home" "$shared" "$version" "$system" >"$values") || { detail='the parameters could not be written' && return 1; }
     printf '%s' "$configs" >"$state/configs"
     while IFS='|' read -r template target; do
-        configure_one || return 1
+        [ -z "$template" ] || configure_one || return 1
     done <"$state/configs"
     rm -f "$values" "$state/configs"
 }

@@ -22,13 +22,12 @@ PARTS = (
     "journal",
     "answer",
 )
-# What each strategy adds; where two parts define the same function, the later one counts: `files` works on a copy of what
-# an archive unpacked.
+# What each strategy adds.
 STRATEGIES = {
-    "archive": ("unpack", "strategy/archive"),
+    "archive": ("unpack", "versions", "strategy/archive"),
     "package": ("strategy/package",),
-    "files": ("unpack", "strategy/archive", "strategy/files"),
-    "files_in_place": ("unpack", "strategy/files_in_place"),
+    "files": ("unpack", "versions", "replaced", "strategy/files"),
+    "files_in_place": ("unpack", "replaced", "strategy/files_in_place"),
 }
 CALL = "#:call\n"
 HERE = Path(__file__).parent.parent / "host"

@@ -39,7 +39,6 @@ PATHS
 
 strategy_places() {
     packages=$state/$system/packages
-    kept=$state/$system/kept.$key
     home=${DPKG_ROOT:-}
     info=$home/var/lib/dpkg/info
     stops_first=yes
@@ -61,6 +60,8 @@ strategy_read() { # a package that dpkg left half done counts as the version tha
     esac
     if [ -n "$current" ] && [ -r "$packages/$current/digest" ]; then IFS= read -r digest <"$packages/$current/digest"; fi
 }
+
+place_kept() { kept=$state/kept.$key; } # of this key
 
 # --- what is in the packages, and what is installed
 
@@ -139,6 +140,7 @@ strategy_folders() { # what has to be sent, too: the packages that the way back 
 # --- before the switch
 
 strategy_prepare() {
+    place_kept
     rm -rf "$kept"
     mkdir -p "$kept/previous" "$kept/nothing/partial" || lose space "could not make $kept"
     lay_out
@@ -251,6 +253,7 @@ check_room_for_folders() {
 # --- the switch, and the way back
 
 strategy_switch() {
+    place_kept
     keep_folders || return 1
     run_dpkg -i "$packages/$version"/*.deb || return 1
     are_put_in || return 1
@@ -317,6 +320,7 @@ tell_of_conffiles() { # the site's file stays, and the vendor's lies beside it
 }
 
 strategy_back() {
+    place_kept
     [ -n "$was_started" ] || return 0
     strategy_can_go_back || { echo "$detail" >"$output" && return 1; }
     : >"$output"
@@ -385,16 +389,19 @@ are_back() {
     done <"$kept/new"
 }
 
-strategy_can_go_back() {
+strategy_can_go_back() { # false, with detail
+    place_kept
     [ -e "$kept/files.tar" ] || { detail="what was there before $to is no longer kept" && return 1; }
 }
 
 strategy_clean() {
+    place_kept
     rm -rf "$packages"/.*.new
     [ -n "$key_switched" ] || rm -rf "$kept"
 }
 
 strategy_prune() { # keep the newest packages; never those that are installed, never those that a rollback needs
+    place_kept
     count=0
     # shellcheck disable=SC2012 # version names are words, and ls alone sorts by time
     ls -1t "$packages" | while IFS= read -r name; do
