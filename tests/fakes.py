@@ -35,7 +35,7 @@ from upgrader.domain.record import (
     record_name,
     write_record,
 )
-from upgrader.domain.release import Release
+from upgrader.domain.release import Build, Release
 from upgrader.domain.report import ReportView
 from upgrader.domain.request import Request
 from upgrader.domain.sheet import Sheet
@@ -436,6 +436,11 @@ class NoClone:
         raise NotImplementedError
 
 
+class NoPatches:
+    def patch(self, base: Build, build: Build) -> None:
+        return None
+
+
 class NoBundles:
     def write_bundle(
         self,
@@ -493,6 +498,7 @@ class Hospital:
             trust=self.trust,
             signatures=Seals(),
             builds=self.builds,
+            patches=NoPatches(),
             documents=self.documents,
             inventory=Inventory(self.plan, self.groups),
             locks=self.locks,

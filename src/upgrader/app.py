@@ -61,6 +61,7 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters.exports import Exports
     from upgrader.adapters.inventory import AnsibleInventory
     from upgrader.adapters.locks import Locks
+    from upgrader.adapters.patches import PatchStore
     from upgrader.adapters.trust_files import TrustFiles
     from upgrader.adapters.trusted_mirror import TrustedMirror
     from upgrader.adapters.verified_signatures import VerifiedSignatures
@@ -74,6 +75,7 @@ def open_site(choices: Choices) -> Site:
     person = choices.person or os.environ.get("UPGRADER_PERSON") or clone.setting("person")
     key = _path(choices.key or os.environ.get("UPGRADER_KEY") or clone.setting("key"))
     ssh_key = _path(os.environ.get("UPGRADER_SSH_KEY") or clone.setting("sshKey"))
+    builds = BuildStore(state / "builds")
     exports = Exports(state / "trees", mirror, EXECUTED)
     return Site(
         id=settings.site,
@@ -81,7 +83,8 @@ def open_site(choices: Choices) -> Site:
         mirror=mirror,
         trust=trust,
         signatures=VerifiedSignatures(state / "cache" / "verified"),
-        builds=BuildStore(state / "builds"),
+        builds=builds,
+        patches=PatchStore(state / "patches", builds),
         documents=documents,
         inventory=AnsibleInventory(state / "cache" / "inventory"),
         locks=Locks(state / "locks"),

@@ -94,6 +94,20 @@ class Builds(Protocol):
     def open_verified(self, digest: Digest, size: int) -> Path: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A file that makes the archive inside `build` of that inside `base`; `archive` is the digest of what it gives."""
+
+    build: Digest
+    base: Digest
+    archive: Digest
+    path: Path
+
+
+class Patches(Protocol):
+    def patch(self, base: Build, build: Build) -> Patch | None: ...
+
+
 class Bundle(Protocol):
     """An evidence bundle that was read: its statement, the seal over it, and its files by name."""
 

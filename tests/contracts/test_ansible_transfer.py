@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ import pytest
 from contracts.sh_host import Build, make_build
 from contracts.ssh_fleet import SshFleet, server_files
 from contracts.test_ansible_seam import order, outcomes, run
+from upgrader.adapters.build_store import BuildStore
+from upgrader.adapters.patches import PatchStore
+from upgrader.domain.names import FileName
+from upgrader.domain.release import Build as StoredBuild
 
 pytestmark = pytest.mark.lab
 SCRIPTS = 150_000  # the script itself, a few times
@@ -78,3 +83,23 @@ def test_a_cap_holds_back_a_build_and_nothing_else(fleet: SshFleet, big: Build) 
     assert taken > (big.size / 1024 - 700) / 700  # all but the first second's worth has to wait
     assert outcomes(again) == ["unchanged"]
     assert time.monotonic() - begun - taken < taken
+
+
+def test_a_small_change_of_a_build_goes_over_the_line_as_a_patch(fleet: SshFleet, tmp_path: Path) -> None:
+    data = os.urandom(2_000_000)
+    old = make_build(tmp_path, "1.0", data=data, **server_files("1.0"))
+    changed = data[:1_000_000] + os.urandom(20_000) + data[1_020_000:]
+    new = make_build(tmp_path, "2.0", data=changed, **server_files("2.0"))
+    store = BuildStore(tmp_path / "builds")
+    before, after = (StoredBuild(FileName(build.path.name), store.put(build.path), build.size) for build in (old, new))
+    patch = PatchStore(tmp_path / "patches", store).patch(before, after)
+    assert patch is not None
+
+    run(fleet, order(fleet, old))
+    upgrade = fleet.upgrade(new, base="1.0", change="CHG-2026-0002")
+    upgrade["builds"][0] |= {"tar": patch.archive.hex, "patches": [{"base": old.sha256, "path": str(patch.path)}]}
+    result = run(fleet, replace(order(fleet, new), upgrade=upgrade))
+
+    assert outcomes(result) == ["upgraded"]
+    assert result.reports[0].facts["digest"] == new.sha256
+    assert result.reports[0].bytes_sent < 0.07 * new.size + SCRIPTS

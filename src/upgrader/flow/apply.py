@@ -7,13 +7,11 @@ nothing runs twice.
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from upgrader.domain import plain
 from upgrader.domain.authorization import Authorization
 from upgrader.domain.change import REACHED, Change, breach, view
-from upgrader.domain.digest import Digest
 from upgrader.domain.errors import ExitCode, Integrity, Refused, UpgraderError
 from upgrader.domain.lifecycle import Event, Work, work_left
 from upgrader.domain.plan import Wave
@@ -22,6 +20,7 @@ from upgrader.domain.verdict import Verdict
 from upgrader.flow import authorize as gate
 from upgrader.flow.authorize import Examined
 from upgrader.flow.calendar import check_calendar
+from upgrader.flow.deliverables import Deliverables, deliverables
 from upgrader.flow.forecast import check_last_safe_moment
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
@@ -66,7 +65,7 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
         hosts = [f"host-{host.name}" for host in examined.plan.hosts]
         with site.locks.hold(hosts, purpose=f"apply {change}", holder=actor, now=site.clock()):
             running = Running(site, journal, examined.plan, examined.tree, actor, progress)
-            builds = _verified_builds(running)
+            brought = _brought(running, examined)
             if work_left(journal.history().state) is Work.START:
                 running.write(Event.APPLY_STARTED, {"plan": examined.plan.digest.hex})
             latest = examined
@@ -75,7 +74,7 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
                     continue
                 latest = _ask_again(running, latest)
                 _check_time(running, latest, wave)
-                if because := _upgrade_wave(running, wave, builds):
+                if because := _upgrade_wave(running, wave, brought):
                     return _applied_back(take_back(running, because))
             gate.check_tree(site, running.tree)
             running.write(Event.SOAK_STARTED, {"seconds": running.plan.soak.seconds})
@@ -87,10 +86,10 @@ def _is_done(running: Running, wave: Wave) -> bool:
     return view(running.journal.history(), running.plan).waves[wave.number].verdict == Verdict.STABLE
 
 
-def _upgrade_wave(running: Running, wave: Wave, builds: Mapping[Digest, Path]) -> str:
+def _upgrade_wave(running: Running, wave: Wave, brought: Deliverables) -> str:
     """Upgrade one wave and judge it. Gives the code of the broken rule; empty when all is well."""
     running.write(Event.WAVE_STARTED, {"wave": wave.number, "name": wave.name, "hosts": list(wave.hosts)})
-    run_playbook(running, running.plan.playbooks.upgrade, wave.hosts, builds)
+    run_playbook(running, running.plan.playbooks.upgrade, wave.hosts, brought)
     running.write(Event.WAVE_FINISHED, {"wave": wave.number})
     after = view(running.journal.history(), running.plan)
     if because := breach(after.hosts.values(), wave.number, running.plan.thresholds):
@@ -187,10 +186,10 @@ def _write_authorization(
     journal.write(Event.PLAN_AUTHORIZED, data, at=site.clock(), actor=actor)
 
 
-def _verified_builds(running: Running) -> Mapping[Digest, Path]:
+def _brought(running: Running, examined: Examined) -> Deliverables:
     """All builds, re-hashed now. Their damage is written down before it is raised."""
     try:
-        return gate.verified_builds(running.site, running.plan)
+        return deliverables(running.site, examined)
     except Integrity as error:
         running.write(Event.GATE_REFUSED, {"code": error.code, "fields": error.fields})
         raise

@@ -10,6 +10,7 @@ from upgrader.domain.journal import History
 from upgrader.domain.lifecycle import Event, may
 from upgrader.domain.plan import Plan, read_plan
 from upgrader.flow import repository
+from upgrader.flow.deliverables import NOTHING
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.materials import need
@@ -62,7 +63,7 @@ def take_back(running: Running, because: str) -> TakenBack:
 def _take_back_hosts(running: Running, because: str) -> TakenBack:
     touched = view(running.journal.history(), running.plan).touched
     if touched:
-        run_playbook(running, running.plan.playbooks.rollback, touched, {})
+        run_playbook(running, running.plan.playbooks.rollback, touched, NOTHING)
     change = view(running.journal.history(), running.plan)
     left = [host.name for host in change.not_restored]
     if left:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from upgrader.domain.digest import Digest
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.plan import Plan
 from upgrader.domain.playbook import HostReport, PlaybookResult, PlaybookRun
 from upgrader.flow import upgrade
+from upgrader.flow.deliverables import Deliverables
 from upgrader.flow.site import Site
 from upgrader.ports import Journal, Progress, Tree
 
@@ -31,14 +30,11 @@ class Running:
         self.progress(f"event.{event.name.lower()}", data)
 
 
-def run_playbook(
-    running: Running, playbook: str, hosts: Sequence[str], builds: Mapping[Digest, Path]
-) -> PlaybookResult:
+def run_playbook(running: Running, playbook: str, hosts: Sequence[str], brought: Deliverables) -> PlaybookResult:
     """Run one playbook of the plan on some of its hosts; every host's report is in the journal when it comes.
 
     An upgrade is stopped when the window closes; the way back may take the time that it needs.
-
-    `builds` are the verified builds that a host may ask for, by digest; none on the way back.
+    `brought` is what a host may ask for; nothing on the way back.
     """
     waves = {str(name): wave.number for wave in running.plan.waves for name in wave.hosts}
 
@@ -56,7 +52,7 @@ def run_playbook(
         playbook=playbook,
         tree=str(running.tree.path),
         hosts=tuple(hosts),
-        upgrade=upgrade.instruction(running.plan, hosts, builds),
+        upgrade=upgrade.instruction(running.plan, hosts, brought.paths, brought.patches),
         forks=running.site.forks,
         timeout_seconds=_limit(running, playbook),
         dry_run=False,

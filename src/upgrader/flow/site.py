@@ -21,6 +21,7 @@ from upgrader.ports import (
     Locks,
     Mirror,
     Paper,
+    Patches,
     Prober,
     Signatures,
     Snapshot,
@@ -39,6 +40,7 @@ class Site:
     trust: TrustStore
     signatures: Signatures
     builds: Builds
+    patches: Patches
     documents: Documents
     inventory: Inventory
     locks: Locks

@@ -1,6 +1,6 @@
 """The one variable that goes into a playbook: `upgrade`, made from a plan. The runbook shows the same by hand."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,14 @@ from upgrader.domain import plain
 from upgrader.domain.digest import Digest
 from upgrader.domain.plan import EarlierRelease, Plan, PlannedRelease
 from upgrader.domain.release import Build, Release, digest_of
+from upgrader.ports import Patch
 
 FORMAT = "upgrader.upgrade/1"
 
 
-def instruction(plan: Plan, hosts: Iterable[str], builds: Mapping[Digest, Path]) -> Mapping[str, Any]:
+def instruction(
+    plan: Plan, hosts: Iterable[str], builds: Mapping[Digest, Path], patches: Iterable[Patch] = ()
+) -> Mapping[str, Any]:
     """What the playbooks of this plan are told. `builds` are the paths of verified builds, none when taking back."""
     release = plan.release
     chosen = set(hosts)
@@ -24,7 +27,7 @@ def instruction(plan: Plan, hosts: Iterable[str], builds: Mapping[Digest, Path])
         "version": str(release.version),
         "strategy": release.strategy.value,
         "digest": digest_of(release.builds).hex,
-        "builds": _builds(release.builds, builds),
+        "builds": _builds(release.builds, builds, tuple(patches)),
         "earlier": _earlier(plan.earlier, builds),
         "service": plain.to_plain(release.service),
         "health": {"command": release.health.command, "seconds": release.health.timeout_seconds},
@@ -59,16 +62,27 @@ def _earlier(releases: Iterable[EarlierRelease], paths: Mapping[Digest, Path]) -
     return [{"version": str(release.version), "builds": _builds(release.builds, paths)} for release in releases]
 
 
-def _builds(builds: Iterable[Build], paths: Mapping[Digest, Path]) -> list[Mapping[str, Any]]:
+def _builds(
+    builds: Iterable[Build], paths: Mapping[Digest, Path], patches: Sequence[Patch] = ()
+) -> list[Mapping[str, Any]]:
     return [
         {
             "file": str(build.file),
             "path": str(paths.get(build.sha256, "")),
             "sha256": build.sha256.hex,
             "size": build.size,
+            **_patched([patch for patch in patches if patch.build == build.sha256]),
         }
         for build in builds
     ]
+
+
+def _patched(patches: Sequence[Patch]) -> Mapping[str, Any]:
+    """The digest of the archive inside a build, and the patches that give it."""
+    if not patches:
+        return {}
+    listed = [{"base": patch.base.hex, "path": str(patch.path)} for patch in patches]
+    return {"tar": patches[0].archive.hex, "patches": listed}
 
 
 def _terms(release: Release | PlannedRelease) -> Mapping[str, Any]:

@@ -122,16 +122,17 @@ bases_here() { # what a patch could be made from; nothing where there is no zstd
 }
 
 keep_base() { # the build that is installed now, so that the next one may come as a patch; and the one before it
-    if [ -z "$tar" ] || ! command -v zstd >/dev/null; then return; fi
+    command -v zstd >/dev/null || return 0
     if [ -f "$state/$sha256.tar" ]; then
         zstd -q -1 -f "$state/$sha256.tar" -o "$state/base.new" 2>/dev/null && mv -f "$state/base.new" "$state/$sha256.base.zst"
         rm -f "$state/base.new"
     elif place_build "$sha256" && [ -f "$build" ]; then
         case $file in
-            *.gz | *.tgz) form=gz ;;
-            *.xz | *.txz) form=xz ;;
-            *.bz2 | *.tbz) form=bz2 ;;
-            *) form=tar ;;
+            *.tar.gz | *.tgz) form=gz ;;
+            *.tar.xz | *.txz) form=xz ;;
+            *.tar.bz2 | *.tbz) form=bz2 ;;
+            *.tar) form=tar ;;
+            *) return 0 ;; # no archive: nothing is patched from it
         esac
         mv -f "$build" "$state/$sha256.base.$form"
     fi
