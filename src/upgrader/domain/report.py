@@ -34,7 +34,10 @@ class Deed(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
-    """One signature. `role` is a role's id; `fingerprint` the key's, as `SHA256:…`; `reason` what the signer wrote."""
+    """One signature. `role` is a role's id; `fingerprint` the key's, as `SHA256:…`; `reason` what the signer wrote.
+
+    `custodian` attested a word that was given on paper; the key is theirs then.
+    """
 
     person: str
     name: Words
@@ -44,6 +47,7 @@ class Signer:
     fingerprint: str
     reason: str
     record: str
+    custodian: Words | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from upgrader.domain.record import (
     AcceptanceRecord,
     ApprovalRecord,
     Decision,
+    PaperRecord,
     Record,
     TestRecord,
     TestStage,
@@ -143,6 +144,7 @@ def _signer(site: Site, trust: Trust, record: Record, path: str) -> Signer:
         fingerprint=site.signatures.fingerprint(key) if key else "",
         reason=record.reason,
         record=path,
+        custodian=_name(trust, record.custodian) if isinstance(record, PaperRecord) else None,
     )
 
 
