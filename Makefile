@@ -27,9 +27,8 @@ format: $(READY) ## 整理代码格式 / format the code
 	@$(BIN)/ruff format src tests benchmarks
 	@$(BIN)/ruff check --fix -q src tests benchmarks
 
-bench: $(READY) system ## 测量性能 / measure
-	@$(BIN)/python -m benchmarks
-	@$(BIN)/python -m benchmarks.gate
+bench: $(READY) system ## 与 Ansible、pyinfra、ssh 并排测量性能，约一刻钟 / measure, beside plain Ansible, pyinfra and ssh; a quarter of an hour
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 docs: $(READY) ## 重新生成由代码得出的文档 / print the documents that come from code
 	@$(BIN)/python -m upgrader.domain.lifecycle > docs/lifecycle.md
@@ -37,6 +36,7 @@ docs: $(READY) ## 重新生成由代码得出的文档 / print the documents tha
 lock: ## 重新锁定依赖（需要 uv）/ lock the dependencies again (needs uv)
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra paper --extra builds pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 benchmarks/requirements.in -o benchmarks/requirements.lock
 
 clean: ## 删除虚拟环境与缓存 / remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

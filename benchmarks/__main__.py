@@ -1,90 +1,61 @@
-"""Print the table: what a person waits for, and what it costs this machine.
+"""python -m benchmarks [verbs|gate|apply|downtime|memory]…; without a name, all of them. About a quarter of an hour."""
 
-Wall and CPU seconds of whole processes and their children (getrusage(2)); medians over several runs.
-"""
+import argparse
+from collections.abc import Callable, Mapping
 
-import resource
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-
-from upgrader.app import Choices, open_site
-from upgrader.flow.authorize import examine
-from upgrader.lab.cache import default_cache
-from upgrader.lab.hospital import ENGINEER, Hospital
-from upgrader.lab.janitor import temporary_lab
-
-HOSTS = 12
-BASE, GOOD = "3.1.9", "3.5.10"
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Seconds, median over the runs."""
-
-    wall: float
-    cpu: float
-    runs: int
+from benchmarks import comparison, gate, verbs
+from benchmarks.cost import Meter, become_measured
 
 
 def main() -> None:
-    rows: list[tuple[str, Cost, str]] = []
-    rows.append(("upgrader --help", of_process(["--help"], runs=7), "goal: 0.15 s wall"))
-    with tempfile.TemporaryDirectory() as folder, temporary_lab(Path(folder) / "lab", hosts=HOSTS) as lab:
-        hospital = Hospital.build(Path(folder) / "hospital", lab, default_cache() / "lab-drop")
-        hospital.install_by_hand(BASE)
-        change = hospital.change_ready(GOOD, "--wave-size", str(HOSTS), "--canaries", "0")
-        rows.append(("gate, 4 signatures, in process", of_gate(hospital, change, runs=5), "goal: 0.2 s CPU with 5"))
-        rows.append((f"plan again, {HOSTS} hosts asked", of_verb(hospital, "plan", change, "--diff"), ""))
-        rows.append((f"apply, {HOSTS} hosts, one wave, probes", of_verb(hospital, "apply", change), ""))
-        rows.append(("apply again: nothing to do", of_verb(hospital, "apply", change), ""))
-        rows.append(("status", of_verb(hospital, "status", change, runs=5), ""))
-        rows.append((f"rollback, {HOSTS} hosts", of_verb(hospital, "rollback", change, "--reason", "bench"), ""))
-    print(f"{'what':44} {'wall s':>8} {'CPU s':>8}  runs")
-    for what, cost, note in rows:
-        print(f"{what:44} {cost.wall:8.2f} {cost.cpu:8.2f}  {cost.runs:4}  {note}")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], help="all, if none is named")
+    parser.add_argument("--hosts", type=int, default=50, help="for apply; default 50")
+    parser.add_argument("--rounds", type=int, default=3, help="for apply; default 3, fewer when the time is over")
+    parser.add_argument("--megabytes", type=int, default=20, help="size of the build; default 20")
+    parser.add_argument("--seconds", type=float, default=480, help="after them no new round begins")
+    arguments = parser.parse_args()
+    meter = become_measured()
+    for name in arguments.names or BENCHMARKS:
+        BENCHMARKS[name](meter, arguments)
 
 
-def measure(act: Callable[[], object], runs: int) -> Cost:
-    """Run `act` and give the medians of what it took, its ended children included."""
-    walls, cpus = [], []
-    for _ in range(runs):
-        started, before = time.perf_counter(), _cpu()
-        act()
-        walls.append(time.perf_counter() - started)
-        cpus.append(_cpu() - before)
-    return Cost(statistics.median(walls), statistics.median(cpus), runs)
+def show_verbs(meter: Meter, _: argparse.Namespace) -> None:
+    for line in verbs.lines(meter):
+        print(line, flush=True)
 
 
-def of_process(arguments: list[str], runs: int) -> Cost:
-    command = [sys.executable, "-m", "upgrader", *arguments]
-    return measure(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), runs)
+def show_gate(_meter: Meter, _: argparse.Namespace) -> None:
+    gate.main()
 
 
-def of_verb(hospital: Hospital, *arguments: str, runs: int = 1) -> Cost:
-    return measure(lambda: hospital.upgrader(ENGINEER, *arguments), runs)
+def show_comparison(meter: Meter, arguments: argparse.Namespace) -> None:
+    hosts = arguments.hosts
+    results = comparison.compare(
+        meter, hosts=hosts, megabytes=arguments.megabytes, rounds=arguments.rounds, seconds=arguments.seconds
+    )
+    for line in comparison.table(results, hosts):
+        print(line, flush=True)
 
 
-def of_gate(hospital: Hospital, change: str, runs: int) -> Cost:
-    """The gate alone: fetch, re-hash, export, make the plan again, verify every signature; no interpreter start."""
-    site = open_site(Choices(hospital.clone(ENGINEER), str(hospital.state), ENGINEER))
-
-    def ask() -> None:
-        with examine(site, change) as examined:
-            assert examined.standing.is_complete
-
-    return measure(ask, runs)
+def show_memory(meter: Meter, arguments: argparse.Namespace) -> None:
+    peak = comparison.memory(meter, hosts=200, megabytes=arguments.megabytes)
+    print(f"controller memory at N = 200: {peak.megabytes:.0f} MB in {peak.processes} processes (PSS; goal: 300 MB)")
 
 
-def _cpu() -> float:
-    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+def show_downtime(_meter: Meter, arguments: argparse.Namespace) -> None:
+    print("downtime of a host's service at N = 10, seen by a client that asks 50 times a second")
+    for name, median, worst in comparison.downtime(hosts=10, megabytes=arguments.megabytes):
+        print(f"{name:24} median {median:6.2f} s   worst {worst:6.2f} s", flush=True)
 
+
+BENCHMARKS: Mapping[str, Callable[[Meter, argparse.Namespace], None]] = {
+    "verbs": show_verbs,
+    "gate": show_gate,
+    "apply": show_comparison,
+    "downtime": show_downtime,
+    "memory": show_memory,
+}
 
 if __name__ == "__main__":
     main()

@@ -72,11 +72,16 @@ class Hospital:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def build(cls, directory: Path, lab: Lab, cache: Path, *, progress: Progress = silent) -> Self:
-        """Make the hospital on top of a running lab. Raises LabFailed naming the command that did not go through."""
+    def build(
+        cls, directory: Path, lab: Lab, cache: Path, *, drop: Drop | None = None, progress: Progress = silent
+    ) -> Self:
+        """Make the hospital on top of a running lab, with the lab's vendor or with another `drop`.
+
+        Raises LabFailed naming the command that did not go through.
+        """
         directory = directory.absolute()
         directory.mkdir(parents=True, exist_ok=True)
-        drop = build_drop(lab.drop, cache, progress)
+        drop = drop or build_drop(lab.drop, cache, progress)
         keys = ensure_people_keys(directory / "keys", PEOPLE)
         root = ensure_key(directory / "keys" / "root", comment="root")
         hospital = cls(directory, lab, drop, keys, root)
@@ -106,6 +111,10 @@ class Hospital:
     def change_ready(self, version: str, *options: str, reason: str = "defect 2291") -> str:
         """Take a release from the drop to a plan that everybody signed; give the change's id."""
         self.staged(version)
+        return self.change_planned(version, *options, reason=reason)
+
+    def change_planned(self, version: str, *options: str, reason: str = "defect 2291") -> str:
+        """Ask for a change to a release that is staged and tested, plan it, and have everybody sign it; give its id."""
         window = ("--window", "now → +4h") if "--window" not in options else ()
         soak = () if "--soak" in options else ("--soak", "4s", "--soak-interval", "2s")
         asked = self.upgrader(
