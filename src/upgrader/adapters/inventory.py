@@ -43,7 +43,7 @@ ANSIBLE_VARIABLES = frozenset(
     }
 )
 # What Ansible or our role evaluates: a template in there is a program, and may run on this controller.
-READ_BY_ANSIBLE = ("ansible_", "archive_", "upgrade")
+READ_BY_ANSIBLE = ("ansible_", "archive_", "data_fix_", "files_", "package_", "upgrade")
 PARSE_SECONDS = 300
 CONFIGURATION = """\
 [defaults]

@@ -23,6 +23,7 @@ VERBS: Mapping[str, str] = {
     "request": "request",
     "plan": "plan",
     "form": "form",
+    "dry-run": "dry_run",
     "sign": "sign",
     "approvals": "approvals",
     "apply": "apply",

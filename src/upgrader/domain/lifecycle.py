@@ -33,6 +33,7 @@ class Event(StrEnum):
 
     CHANGE_REQUESTED = "change requested"
     PLAN_MADE = "plan made"
+    DRY_RUN_MADE = "dry run made"
     PLAN_AUTHORIZED = "plan authorized"
     GATE_REFUSED = "gate refused"
     APPLY_STARTED = "apply started"

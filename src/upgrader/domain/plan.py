@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cached_property, partial
 
 from upgrader.domain import canonical, plain
+from upgrader.domain.correction import PlannedCorrection, planned
 from upgrader.domain.defaults import DefaultChange, default_changes
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import PreflightFailed, Refused
@@ -109,6 +110,7 @@ class PlannedRelease:
     parameters: Mapping[str, str]
     keep: int
     downtime_seconds: int
+    correction: PlannedCorrection | None = None
     packager: PersonId | None = None
     package: PackageTerms | None = None
     files: FilesTerms | None = None
@@ -222,6 +224,7 @@ class Materials:
     tree: Digest
     hosts: Sequence[PlannedHost]
     versions: Versions
+    statements: tuple[str, ...] = ()  # of a correction: the lines of its build
     left: Mapping[str, Release] = field(default_factory=dict)  # on a declared way back: the releases that are left
     earlier: Mapping[str, Release] = field(default_factory=dict)  # of the installed versions, those that are known
 
@@ -238,6 +241,8 @@ def make_plan(materials: Materials) -> Plan:
         raise Refused("plan-no-hosts", hosts=request.hosts)
     if not release.builds or not release.probes:
         raise Refused("release-empty", release=release.name)
+    if (release.strategy is Strategy.DATA_FIX) is not (request.kind is Kind.DATA_FIX):
+        raise Refused("kind-not-of-release", release=release.name, kind=request.kind, strategy=release.strategy)
     if release.strategy is Strategy.WINDOWS:
         raise Refused("strategy-not-there", release=release.name, strategy=release.strategy)
     newer = _check_newer(hosts, materials)
@@ -343,6 +348,7 @@ def _planned_release(materials: Materials, newer: Sequence[PlannedHost]) -> Plan
         files=release.files,
         keep=release.keep,
         downtime_seconds=release.downtime_seconds,
+        correction=planned(release.correction, materials.statements) if release.correction else None,
         packager=release.packager,
     )
 

@@ -214,11 +214,20 @@ class PlanFacts:
 def plan_facts(plan: Plan) -> PlanFacts:
     opens, closes = plain.to_plain(plan.window.opens), plain.to_plain(plan.window.closes)
     return PlanFacts(
-        release=plan.release_name,
+        release=_release_fact(plan),
         hosts=str(len(plan.hosts)),
         window=f"{opens}/{closes}",
         downtime=f"{plan.release.downtime_seconds}s",
     )
+
+
+def _release_fact(plan: Plan) -> str:
+    """The release; of a correction also how many rows it touches, so that this number is what everybody signs."""
+    correction = plan.release.correction
+    if correction is None:
+        return plan.release_name
+    rows = ", ".join(f"{table.name} {table.rows}" for table in correction.tables)
+    return f"{plan.release_name} (data-fix, rows: {rows})"
 
 
 def record_name(record: Record) -> str:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from upgrader.domain.build_kind import BuildKind
+from upgrader.domain.correction import Correction
 from upgrader.domain.digest import Digest
 from upgrader.domain.names import FileName, PersonId, SystemId, Version
 from upgrader.domain.probe import Probe
@@ -17,6 +18,7 @@ class Strategy(StrEnum):
     ARCHIVE = "archive"  # versioned folders and the link `current`
     PACKAGE = "package"  # Debian packages, put in by dpkg
     FILES = "files"  # a set of files that replaces some of those installed
+    DATA_FIX = "data-fix"  # statements on a database: a correction of data
     WINDOWS = "windows"  # staged and verified today; nothing carries it to a host yet
 
 
@@ -25,6 +27,7 @@ CONSUMED: Mapping[Strategy, frozenset[BuildKind]] = {
     Strategy.ARCHIVE: frozenset({BuildKind.TAR}),
     Strategy.PACKAGE: frozenset({BuildKind.DEB}),
     Strategy.FILES: frozenset({BuildKind.TAR, BuildKind.ZIP}),
+    Strategy.DATA_FIX: frozenset({BuildKind.SQL}),
     Strategy.WINDOWS: frozenset({BuildKind.EXE, BuildKind.MSI, BuildKind.ZIP}),
 }
 
@@ -71,6 +74,11 @@ class Health:
 
     command: str
     timeout_seconds: int
+
+
+# A release without a program of its own: a correction of data.
+NO_SERVICE = Service("", "", "", 0)
+NO_HEALTH = Health("", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +169,7 @@ class Release:
     keep: int
     probes: tuple[Probe, ...]
     thresholds: Thresholds
+    correction: Correction | None = None  # for the strategy `data-fix` alone
     packager: PersonId | None = None  # who put the drop together and vouches for it, in the vendor's place
     package: PackageTerms | None = None  # for the strategy of that name only, as is `files`
     files: FilesTerms | None = None

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from upgrader.domain.correction import read_statements
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import BadInput, Refused
 from upgrader.domain.names import HostName
@@ -31,13 +32,15 @@ class ReleasePapers:
 class ChangeFiles:
     """A change as one commit holds it, read strictly.
 
-    `left` holds, for a declared way back, every other release of the system by version.
+    `left` holds, for a declared way back, every other release of the system by version; `statements` the lines of a
+    correction.
     """
 
     request: Request
     request_digest: Digest
     papers: ReleasePapers
     left: Mapping[str, ReleasePapers]
+    statements: tuple[str, ...]
     tests: Mapping[str, bytes]  # signed test records beside the release, and their signatures, by path
 
     @property
@@ -54,13 +57,16 @@ def read_change_files(site: Site, snapshot: Snapshot, change: str) -> ChangeFile
         raise Refused("request-elsewhere", file=request_path, expected=change, found=request.change)
     papers = _papers(site, snapshot, request.system, request.version)
     folder = repository.release_folder(request.system, request.version)
-    known = {MANIFEST, CHECKSUMS, SIGNATURE, *(build.file for build in papers.release.documents)}
+    release = papers.release
+    shown = release.documents if release.correction is None else (*release.documents, *release.builds)
+    known = {MANIFEST, CHECKSUMS, SIGNATURE, *(build.file for build in shown)}
     others = {b.path: b.content for b in snapshot.files(folder) if b.path.removeprefix(f"{folder}/") not in known}
     return ChangeFiles(
         request=request,
         request_digest=Digest.of(request_bytes),
         papers=papers,
         left=_others_staged(site, snapshot, request) if request.downgrade is not None else {},
+        statements=_statements(snapshot, folder, release),
         tests=others,
     )
 
@@ -73,6 +79,18 @@ def _papers(site: Site, snapshot: Snapshot, system: str, version: str) -> Releas
         raise Refused("release-elsewhere", file=f"{folder}/{MANIFEST}", found=release.name)
     checksums, signature = need(snapshot, f"{folder}/{CHECKSUMS}"), need(snapshot, f"{folder}/{SIGNATURE}")
     return ReleasePapers(release, manifest, checksums, signature)
+
+
+def _statements(snapshot: Snapshot, folder: str, release: Release) -> tuple[str, ...]:
+    """The lines of a correction, which whoever signs is shown. Raises Refused when they are not those of the build."""
+    if release.correction is None:
+        return ()
+    (build,) = release.builds
+    path = f"{folder}/{build.file}"
+    content = need(snapshot, path)
+    if Digest.of(content) != build.sha256:
+        raise Refused("statements-differ", file=path, expected=build.sha256.short, found=Digest.of(content).short)
+    return read_statements(content, path)
 
 
 def _others_staged(site: Site, snapshot: Snapshot, request: Request) -> Mapping[str, ReleasePapers]:
@@ -106,6 +124,7 @@ def make_materials(
         tree=tree.digest,
         hosts=[_planned(host, installed.get(host.name, UNKNOWN)) for host in hosts],
         versions=site.versions,
+        statements=files.statements,
         left={version: papers.release for version, papers in files.left.items()},
         earlier=earlier_releases(site, snapshot, files.release, installed.values()),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from upgrader.domain.claim import Claim
+from upgrader.domain.correction import read_statements
 from upgrader.domain.errors import Integrity, Refused
 from upgrader.domain.inspection import BuildFacts
 from upgrader.domain.names import PersonId, SystemId, Version
@@ -76,7 +77,7 @@ def stage(site: Site, drop: Drop, inspect: Callable[[Path], BuildFacts], progres
     for build, path in drop.files:
         if build.file in builds:
             progress("progress.inspecting", {"file": build.file})
-            seen[str(build.file)] = inspect(path)
+            seen[str(build.file)] = _look_into(release, path, inspect)
     site.clone.pull()
     was_there = _check_reuse(site, drop)
     for build, path in drop.files:
@@ -102,6 +103,13 @@ def _newer_release(site: Site, release: Release) -> Version | None:
     known = [Version(path.name) for path in folder.iterdir() if Version.pattern.fullmatch(path.name)]
     newer = sorted((version for version in known if is_older(release.version, version)), key=newest_last)
     return newer[-1] if newer else None
+
+
+def _look_into(release: Release, path: Path, inspect: Callable[[Path], BuildFacts]) -> BuildFacts:
+    """What is in the build. The statements of a correction have to be what a person can read, and later signs."""
+    if release.correction is not None:
+        read_statements(path.read_bytes(), path.name)
+    return inspect(path)
 
 
 def vendor_of(trust: Trust, release: Delivered) -> Vendor:
@@ -157,7 +165,9 @@ def _check_reuse(site: Site, drop: Drop) -> bool:
 
 def _publish(site: Site, drop: Drop) -> None:
     folder = repository.release_folder(drop.release.system, drop.release.version)
-    documents = {build.file for build in drop.release.documents}
+    release = drop.release
+    shown = release.documents if release.correction is None else (*release.documents, *release.builds)
+    documents = {build.file for build in shown}
     files = {
         f"{folder}/{MANIFEST}": drop.manifest,
         f"{folder}/{CHECKSUMS}": drop.checksums,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from upgrader.domain import plain
+from upgrader.domain.correction import Correction
 from upgrader.domain.digest import Digest
 from upgrader.domain.plan import EarlierRelease, Plan, PlannedRelease
 from upgrader.domain.release import Build, Release, digest_of
@@ -87,5 +88,18 @@ def _patched(patches: Sequence[Patch]) -> Mapping[str, Any]:
 
 def _terms(release: Release | PlannedRelease) -> Mapping[str, Any]:
     """What only one strategy asks for."""
-    found = {"package": release.package, "files": release.files}
+    found = {"package": release.package, "files": release.files, "correction": _correction(release)}
     return {name: plain.to_plain(terms) for name, terms in found.items() if terms is not None}
+
+
+def _correction(release: Release | PlannedRelease) -> Correction | None:
+    """What the host is told of a correction; the statements themselves go there as a build, whose digest is checked."""
+    found = release.correction
+    if found is None:
+        return None
+    return Correction(
+        database=found.database,
+        tables=found.tables,
+        statement_seconds=found.statement_seconds,
+        lock_seconds=found.lock_seconds,
+    )

@@ -244,6 +244,13 @@ class Hospital:
                     "window_hours": 12,
                     "debt_hours": 72,
                 },
+                "data-fix": {
+                    "approvals": [rows[0], {"role": "owning-department", "count": 1}],
+                    "people": 2,
+                    "tests": [],
+                    "acceptance": [{"role": "owning-department", "count": 1}],
+                    "approval_hours": 72,
+                },
             },
         }
         return json.dumps(policy, ensure_ascii=False, indent=2)  # JSON is YAML

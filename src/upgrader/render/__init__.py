@@ -4,6 +4,7 @@
 """
 
 from upgrader.render.audited import audited, audited_json
+from upgrader.render.correction import dry_run, dry_run_json
 from upgrader.render.data import (
     change_json,
     changes_json,
@@ -32,6 +33,8 @@ __all__ = [
     "changes",
     "changes_json",
     "drafted_json",
+    "dry_run",
+    "dry_run_json",
     "foreseen",
     "form_json",
     "form_missing",

@@ -18,6 +18,7 @@ from upgrader.flow.pending import Pending
 from upgrader.flow.soak import Soaked
 from upgrader.flow.stage import Staged
 from upgrader.language import Texts
+from upgrader.render.correction import statements
 
 Lines = Sequence[Any]
 GOOD = frozenset({HostOutcome.UPGRADED, HostOutcome.UNCHANGED})
@@ -66,7 +67,7 @@ def plan(plan: Plan, texts: Texts) -> Lines:
     old = sorted({host.installed for host in plan.hosts if host.installed != plan.release.version})
     return [
         texts(
-            "plan.head",
+            "plan.head" if plan.release.correction is None else "plan.head-correction",
             change=plan.change,
             system=plan.release.system,
             old=_versions(old, texts),
@@ -77,6 +78,7 @@ def plan(plan: Plan, texts: Texts) -> Lines:
         f"  {texts('plan.reason')}: {plan.reason}",
         f"  {texts('plan.requester')}: {plan.requester}   {texts('plan.kind')}: {texts(f'kind.{plan.kind}')}",
         *[_wave_line(wave, plan, texts) for wave in plan.waves],
+        *(statements(plan.release.correction, texts) if plan.release.correction else ()),
         f"  {texts('plan.window')}: {local(plan.window.opens, plan.window.zone)} → "
         f"{local(plan.window.closes, plan.window.zone)} ({plan.window.zone})",
         f"  {texts('plan.downtime', seconds=plan.release.downtime_seconds)}",

@@ -126,6 +126,17 @@ rules:
     approval_hours: 24          # at most 24 / 不超过 24
     window_hours: 12            # the change window is so long at most / 变更窗口的最长时间（小时）
     debt_hours: 72              # the owed signatures are due / 补签期限（小时）
+  # Data is corrected only with the signature of the hospital and of the department that owns the data
+  # 修正数据须经医院及数据所属科室签字
+  data-fix:
+    approvals:
+      - {{role: information-department, count: 1}}
+      - {{role: owning-department, count: 1}}
+    people: 2
+    tests: []
+    acceptance:
+      - {{role: owning-department, count: 1}}
+    approval_hours: 72
 
 # The roles that may sign the printed form instead of using a key, and the role that keeps and attests the scans.
 # Whoever attests a paper can not approve the same plan. People who sign on paper only have no keys above.

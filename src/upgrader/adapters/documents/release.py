@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
+from upgrader.adapters.documents.correction import CorrectionModel, correction_findings
 from upgrader.adapters.documents.fields import (
     DAY,
     Bilingual,
@@ -37,6 +38,8 @@ from upgrader.domain.build_kind import kind_of_name
 from upgrader.domain.probe import Probe, ProbeKind
 from upgrader.domain.release import (
     CONSUMED,
+    NO_HEALTH,
+    NO_SERVICE,
     Build,
     ConfigFile,
     DataPromise,
@@ -138,10 +141,16 @@ class _Service(Model):
         if self.unit is not None and not self.unit.endswith(".service"):
             yield Finding(("unit",), "wrong-form", {"expected": f"etc/{self.name}.service", "found": self.unit})
 
+    def to_domain(self) -> Service:
+        return Service(self.name, self.unit or "", self.script or "", self.settle)
+
 
 class _Health(Model):
     command: InsideCommand
     timeout: Annotated[int, reads(seconds(1, 600))]
+
+    def to_domain(self) -> Health:
+        return Health(self.command, self.timeout)
 
 
 class _Config(Model):
@@ -260,25 +269,32 @@ class _Release(Model):
     data: Annotated[DataPromise, reads(one_of(DataPromise))]
     builds: Annotated[tuple[_Build, ...], at_least_one()]
     documents: tuple[_Build, ...] = ()
-    service: _Service
-    health: _Health
+    service: _Service | None = None
+    health: _Health | None = None
     config: tuple[_Config, ...] = ()
     parameters: dict[Annotated[str, reads(_parameter_name)], Annotated[str, reads(_default)]] | None = None
     package: PackageModel | None = None
     files: FilesModel | None = None
-    keep: Annotated[int, reads(whole(1, 20))]
+    keep: Annotated[int, reads(whole(1, 20))] | None = None
+    correction: CorrectionModel | None = None
     probes: Annotated[tuple[AnyProbe, ...], at_least_one()]
     thresholds: _Thresholds
 
     def findings(self) -> Iterator[Finding]:
-        yield from strategy_findings(
-            self.strategy,
-            self.version,
-            [build.file for build in self.builds],
-            self.service.unit,
-            self.service.script,
-            {Strategy.PACKAGE: self.package, Strategy.FILES: self.files},
+        is_correction = self.strategy is Strategy.DATA_FIX
+        others = {"service": self.service, "health": self.health, "config": self.config, "keep": self.keep}
+        yield from correction_findings(
+            is_correction=is_correction, correction=self.correction, follows=self.follows, others=others
         )
+        if is_correction or self.service is not None:
+            yield from strategy_findings(
+                self.strategy,
+                self.version,
+                [build.file for build in self.builds],
+                self.service.unit if self.service else None,
+                self.service.script if self.service else None,
+                {Strategy.PACKAGE: self.package, Strategy.FILES: self.files},
+            )
         for n, build in enumerate(self.builds):
             if kind_of_name(build.file) not in CONSUMED[self.strategy]:
                 expected = " | ".join(sorted(CONSUMED[self.strategy]))
@@ -306,18 +322,19 @@ class _Release(Model):
             downtime_seconds=self.downtime,
             builds=tuple(build.to_domain() for build in self.builds),
             documents=tuple(document.to_domain() for document in self.documents),
-            service=Service(self.service.name, self.service.unit or "", self.service.script or "", self.service.settle),
-            health=Health(self.health.command, self.health.timeout),
+            service=self.service.to_domain() if self.service else NO_SERVICE,
+            health=self.health.to_domain() if self.health else NO_HEALTH,
             config=tuple(ConfigFile(config.source, config.target) for config in self.config),
             parameters=dict(self.parameters or {}),
             package=self.package.to_domain() if self.package else None,
             files=self.files.to_domain() if self.files else None,
-            keep=self.keep,
+            keep=self.keep or 1,
             probes=tuple(probe.to_domain() for probe in self.probes),
             thresholds=Thresholds(
                 self.thresholds.failed_in_wave,
                 self.thresholds.failed_in_all,
                 self.thresholds.unreachable_in_wave,
             ),
+            correction=self.correction.to_domain() if self.correction else None,
             packager=self.packager,
         )

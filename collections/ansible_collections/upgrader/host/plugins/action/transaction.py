@@ -29,8 +29,11 @@ SHELL = "/bin/sh"
 
 VERBS = ("upgrade", "rollback", "preflight", "verify")
 UNKNOWN = "unknown"
+CORRECTION = "data-fix"  # the strategy whose dry run does everything but the commit
 # Where a host cannot begin, whatever is installed there.
-UNABLE = ("rights", "space", "tools", "architecture", "held", "dpkg", "previous")
+UNABLE = frozenset(
+    {"rights", "space", "tools", "architecture", "held", "dpkg", "previous", "connect", "role", "note", "check"}
+)
 # What preflight fills in when it is asked before there is a plan: what is installed, and is the host able?
 QUESTION: Mapping[str, Any] = {
     "health": {"command": "", "seconds": 1},
@@ -89,6 +92,8 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
         match order.verb, self._task.check_mode:
             case "upgrade", False:
                 return self._upgrade(order)
+            case "upgrade", True if order.strategy == CORRECTION:
+                return self._bring("rehearse", order)
             case ("upgrade", True) | ("preflight", _):
                 return self._foresee(order)
             case "rollback", False:
@@ -123,8 +128,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
     def _foresee(self, order: Order) -> dict[str, Any]:
         """What an upgrade would do here. A host on which it cannot begin fails now."""
         fact = self._ask("probe", order)
-        unable = fact["step"] in UNABLE
-        if fact["would"] == "failed" and (order.knows_base or unable):
+        if fact["would"] == "failed" and (order.knows_base or fact["step"] in UNABLE):
             fact["outcome"] = "failed"
         return fact
 
@@ -267,7 +271,7 @@ def _order(
             "base": _base(verb, upgrade["base"], host),
             "root": str(arguments.get("root", "/opt")),
             "state": str(arguments.get("state", "/var/lib/upgrader")),
-            "manager": str(arguments.get("service_manager", "systemd")),
+            "manager": "none" if strategy == CORRECTION else str(arguments.get("service_manager", "systemd")),
             **_program(upgrade),
         },
         pairs=(

@@ -60,6 +60,7 @@ answer() { # outcome step detail: one line of JSON, and the end. The state told 
         member would "$would"
         member need "$need"
         [ -z "$need" ] || tell_need
+        [ -z "$rows" ] || printf ',"rows":%s' "$rows"
         number running "$running"
         number healthy "$healthy"
         number free_kb "$free_kb"

@@ -44,6 +44,7 @@ main() {
         revert) revert ;;
         status) status ;;
         expire) expire ;;
+        rehearse) rehearse ;;
         *) refuse input "unknown verb $verb" ;;
     esac
 }
@@ -53,7 +54,7 @@ empty_inputs() {
     service='' unit='' script='' settle=2 start_seconds=60 health='' health_seconds=20 keep=2 confirm_seconds=120
     wait_seconds=20 nap=0.2 user='' sent=0 builds='' follows='' configs='' parameters='' complete=''
     inputs='' step=input detail='' from='' to='' current='' digest='' need='' would='' changed=false
-    running='' healthy='' pending='' free_kb='' downtime_ms='' stopped_at='' unpack_ms='' health_ms='' lock=''
+    rows='' running='' healthy='' pending='' free_kb='' downtime_ms='' stopped_at='' unpack_ms='' health_ms='' lock=''
     remark='' wanted='' have=0 prefix='' bases='' part='' build='' stops_first='' was_started=''
     journal='' output=/dev/null
     key_fact='' key_from='' key_to='' key_switched='' over=''
@@ -124,6 +125,7 @@ check_inputs() {
     done
     case $manager in
         systemd) [ -n "$service" ] || refuse input 'systemd needs the name of a service' ;;
+        none) ;;
         script) [ -n "$script" ] || refuse input 'no service script is named' ;;
         *) refuse input "unknown service manager $manager" ;;
     esac

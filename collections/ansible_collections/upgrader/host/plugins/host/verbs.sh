@@ -20,6 +20,10 @@ status() { # changes nothing: what is here, whether it runs and is healthy, and 
     answer unchanged status "$detail"
 }
 
+rehearse() { # the dry run of strategies that can do more than look
+    probe
+}
+
 stage() { # keep the build that was sent, if it is the one that was meant
     take_lock
     make_folders

@@ -9,25 +9,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-PARTS = (
-    "front",
-    "verbs",
-    "judge",
-    "receive",
-    "configure",
-    "deadman",
-    "switch",
-    "service",
-    "limit",
-    "journal",
-    "answer",
-)
-# What each strategy adds.
+SHARED = ("front", "judge", "receive", "limit", "journal", "answer")
+VERSIONED = ("verbs", "configure", "deadman", "switch", "service")  # what has a version before and after, and a service
+# What each strategy adds; where two parts define the same function, the later one counts.
 STRATEGIES = {
-    "archive": ("unpack", "versions", "strategy/archive"),
-    "package": ("strategy/package",),
-    "files": ("unpack", "versions", "replaced", "strategy/files"),
-    "files_in_place": ("unpack", "replaced", "strategy/files_in_place"),
+    "archive": (*VERSIONED, "unpack", "versions", "strategy/archive"),
+    "package": (*VERSIONED, "strategy/package"),
+    "files": (*VERSIONED, "unpack", "versions", "replaced", "strategy/files"),
+    "files_in_place": (*VERSIONED, "unpack", "replaced", "strategy/files_in_place"),
+    "data-fix": ("database/postgresql", "strategy/data-fix"),
 }
 CALL = "#:call\n"
 HERE = Path(__file__).parent.parent / "host"
@@ -38,7 +28,7 @@ def host_script(strategy: str) -> str:
 
     `strategy` is one of STRATEGIES. Raises KeyError for any other.
     """
-    files = [HERE / f"{part}.sh" for part in (*PARTS, *STRATEGIES[strategy])]
+    files = [HERE / f"{part}.sh" for part in (*SHARED, *STRATEGIES[strategy])]
     return "\n".join(file.read_text(encoding="utf-8") for file in files) + "\n" + CALL
 
 

@@ -25,6 +25,8 @@ def strategy_terms(upgrade: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                     yield "previous", f"{earlier['version']} {build['sha256']} {int(build['size'])} {build['file']}"
         case "files":
             yield from _files(upgrade["files"])
+        case "data-fix":
+            yield from _correction(upgrade["correction"])
 
 
 def _package(terms: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -43,3 +45,11 @@ def _files(terms: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "version_file", str(terms["version_file"])
     for replaced in terms["replaces"]:
         yield "replaces", f"{replaced.get('sha256', NEW)} {replaced['path']}"
+
+
+def _correction(terms: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "database", str(terms["database"])
+    yield "statement_seconds", str(int(terms["statement_seconds"]))
+    yield "lock_seconds", str(int(terms["lock_seconds"]))
+    for table in terms["tables"]:
+        yield "table", f"{table['name']} {int(table['rows'])}"
