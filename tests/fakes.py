@@ -341,6 +341,16 @@ class Host:
             return self._report(HostOutcome.FAILED, detail="another version than planned")
         return self._switch(key, version)
 
+    def prestage(self) -> HostReport | None:
+        match self.breaks:
+            case Break.SILENT:
+                return None
+            case Break.GONE:
+                return self._report(HostOutcome.UNREACHABLE)
+            case Break.REFUSES:
+                return self._report(HostOutcome.FAILED, detail="disk full")
+        return self._report(HostOutcome.UNCHANGED)
+
     def roll_back(self, key: str) -> HostReport | None:
         if self.breaks is Break.GONE:
             return self._report(HostOutcome.UNREACHABLE)
@@ -397,6 +407,8 @@ class Fleet:
         key = f"{run.upgrade['change']}.{run.upgrade['plan'][:12]}"
         if run.playbook == "playbooks/rollback.yml":
             return host.roll_back(key)
+        if run.playbook == "playbooks/prestage.yml":
+            return host.prestage()
         return host.upgrade(key, run.upgrade["version"], run.upgrade["base"][host.name])
 
 

@@ -103,3 +103,32 @@ def test_a_small_change_of_a_build_goes_over_the_line_as_a_patch(fleet: SshFleet
     assert outcomes(result) == ["upgraded"]
     assert result.reports[0].facts["digest"] == new.sha256
     assert result.reports[0].bytes_sent < 0.07 * new.size + SCRIPTS
+
+
+def test_a_build_that_was_prestaged_is_not_sent_again_and_one_that_was_damaged_since_is(
+    fleet: SshFleet, big: Build
+) -> None:
+    host = fleet.host("host-01")
+
+    prestaged = run(fleet, order(fleet, big, "prestage"))
+    again = run(fleet, order(fleet, big, "prestage"))
+    (kept,) = host.state.glob("*.build")
+    untouched = (host.current, (host.state / "journal").exists())
+    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    applied = run(fleet, order(fleet, big))
+
+    assert outcomes(prestaged) == outcomes(again) == ["unchanged"]
+    assert prestaged.reports[0].bytes_sent > big.size
+    assert again.reports[0].bytes_sent < SCRIPTS
+    assert untouched == ("", False)
+    assert outcomes(applied) == ["upgraded"]
+    assert applied.reports[0].bytes_sent > big.size
+
+
+def test_apply_sends_nothing_after_prestaging(fleet: SshFleet, big: Build) -> None:
+    run(fleet, order(fleet, big, "prestage"))
+
+    applied = run(fleet, order(fleet, big))
+
+    assert outcomes(applied) == ["upgraded"]
+    assert applied.reports[0].bytes_sent < 2 * SCRIPTS

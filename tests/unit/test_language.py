@@ -62,6 +62,8 @@ DASHED = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
 
 TOLD_EVENTS = (
+    Event.PRESTAGE_STARTED,
+    Event.HOST_PRESTAGED,
     Event.APPLY_STARTED,
     Event.WAVE_STARTED,
     Event.HOST_REPORTED,

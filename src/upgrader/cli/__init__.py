@@ -26,6 +26,7 @@ VERBS: Mapping[str, str] = {
     "dry-run": "dry_run",
     "sign": "sign",
     "approvals": "approvals",
+    "prestage": "prestage",
     "apply": "apply",
     "status": "status",
     "watch": "watch",

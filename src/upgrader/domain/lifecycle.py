@@ -36,6 +36,8 @@ class Event(StrEnum):
     DRY_RUN_MADE = "dry run made"
     PLAN_AUTHORIZED = "plan authorized"
     GATE_REFUSED = "gate refused"
+    PRESTAGE_STARTED = "prestage started"
+    HOST_PRESTAGED = "host prestaged"
     APPLY_STARTED = "apply started"
     WAVE_STARTED = "wave started"
     HOST_REPORTED = "host reported"

@@ -22,6 +22,7 @@ from upgrader.render.data import (
 )
 from upgrader.render.form import form_json, sheet
 from upgrader.render.form import missing as form_missing
+from upgrader.render.prestaged import prestaged, prestaged_json
 from upgrader.render.text import change, changes, foreseen, pending, plan, soaked, staged, standing
 from upgrader.render.trust import next_trust, next_trust_json, past_trust_json, trust, trust_history
 
@@ -46,6 +47,8 @@ __all__ = [
     "plain_record",
     "plan",
     "plan_json",
+    "prestaged",
+    "prestaged_json",
     "record_json",
     "requested_json",
     "rows",

@@ -27,7 +27,7 @@ VARIABLE_FORMAT = "upgrader.upgrade/1"
 COMMAND = 'upgrader_script=$(cat) && eval "$upgrader_script"'
 SHELL = "/bin/sh"
 
-VERBS = ("upgrade", "rollback", "preflight", "verify")
+VERBS = ("upgrade", "prestage", "rollback", "preflight", "verify")
 UNKNOWN = "unknown"
 CORRECTION = "data-fix"  # the strategy whose dry run does everything but the commit
 # Where a host cannot begin, whatever is installed there.
@@ -94,7 +94,9 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
                 return self._upgrade(order)
             case "upgrade", True if order.strategy == CORRECTION:
                 return self._bring("rehearse", order)
-            case ("upgrade", True) | ("preflight", _):
+            case "prestage", False:
+                return self._bring("stage", order)
+            case ("upgrade" | "prestage", True) | ("preflight", _):
                 return self._foresee(order)
             case "rollback", False:
                 return self._ask("revert", order)
@@ -257,7 +259,7 @@ def _order(
     return Order(
         verb=verb,
         strategy=strategy,
-        builds=_files([*builds, *kept]) if verb == "upgrade" else {},
+        builds=_files([*builds, *kept]) if verb in ("upgrade", "prestage") else {},
         patches=tuple(_patches(builds)),
         bandwidth=int(arguments.get("bandwidth") or 0),
         knows_base=knows_base,
@@ -323,7 +325,7 @@ def _program(upgrade: Mapping[str, Any]) -> dict[str, str]:
 
 def _base(verb: str, base: Mapping[str, Any], host: str) -> str:
     """The version that must be installed; `*` where the plan could not know it: then what the release may follow."""
-    if verb == "upgrade" and host not in base:
+    if verb in ("upgrade", "prestage") and host not in base:
         raise InputRefused(f"the upgrade names no base version for {host}")
     planned = str(base.get(host, UNKNOWN))
     return "*" if planned == UNKNOWN else planned

@@ -24,8 +24,17 @@ rehearse() { # the dry run of strategies that can do more than look
     probe
 }
 
-stage() { # keep the build that was sent, if it is the one that was meant
+stage() { # keep the builds that were sent, if they are those that were meant; nothing that runs is touched
     take_lock
+    if [ "$sent" = 0 ]; then
+        read_journal
+        strategy_read
+        judge
+        case $would.$step in
+            unchanged.*) answer unchanged probe "$detail" ;;
+            failed.space | failed.rights | failed.tools) refuse "$step" "$detail" ;;
+        esac
+    fi
     make_folders
     receive
     [ -z "$need" ] || ask_for_the_build

@@ -21,7 +21,7 @@ options:
     description: What to do.
     type: str
     required: true
-    choices: [upgrade, rollback, preflight, verify]
+    choices: [upgrade, prestage, rollback, preflight, verify]
   upgrade:
     description: The variable C(upgrade), of format C(upgrader.upgrade/1).
     type: dict
