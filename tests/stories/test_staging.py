@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contracts.file_servers import ADDRESS, running_web_server
+from stories.drops import DropToBe
 from stories.hosts import answers, appointment_on, enter_appointment, version_on
 from upgrader.lab.cache import default_cache
 from upgrader.lab.drop import NOTES
@@ -86,6 +87,44 @@ def test_an_older_release_takes_a_declared_way_back_which_everybody_sees(hospita
     assert version_on(hospital.lab, host) == OLDER
     assert answers(host)
     assert appointment_on(host).endswith(host.name)
+
+
+def test_a_version_that_is_known_otherwise_is_not_taken_again(hospital: Hospital, tmp_path: Path) -> None:
+    """Under another spelling, or after somebody pushed other papers and took them back."""
+    spelt = DropToBe.copy_of(hospital.drop, NEWER, tmp_path)
+    spelt.replace(f'version: "{NEWER}"', f'version: "v{NEWER}"')
+    spelt.sign()
+    assert refusal(asked(hospital, "stage", str(spelt.folder)), "version-alike")["fields"]["found"] == NEWER
+
+    hospital.git(TESTER, "pull", "--quiet", "--ff-only")
+    checksums = hospital.clone(TESTER) / "releases" / SYSTEM / OLDER / "SHA256SUMS"
+    signed = checksums.read_bytes()
+    for content in (b"0" + signed[1:], signed):
+        push(hospital, checksums, content)
+    refusal(asked(hospital, "stage", str(hospital.drop.release(OLDER))), "version-was-other")
+
+
+def push(hospital: Hospital, file: Path, content: bytes) -> None:
+    """Somebody who may push changes one file on the protected branch."""
+    file.write_bytes(content)
+    hospital.git(TESTER, "commit", "--quiet", "--all", "--message", "x")
+    hospital.git(TESTER, "push", "--quiet")
+
+
+def test_notes_that_somebody_changed_on_the_branch_are_found_and_put_right(hospital: Hospital) -> None:
+    options = ("--reason", "defect 2404", "--window", "now → +4h")
+    change = hospital.upgrader(ENGINEER, "--json", "request", SYSTEM, NEWER, *options).json()["change"]
+    hospital.git(TESTER, "pull", "--quiet", "--ff-only")
+    notes = hospital.clone(TESTER) / "releases" / SYSTEM / NEWER / NOTES
+    signed = notes.read_bytes()
+    push(hospital, notes, b"nothing new\n")
+
+    refusal(asked(hospital, "plan", change), "document-differs")
+    mended = asked(hospital, "stage", str(hospital.drop.release(NEWER)))
+
+    assert (mended.code, mended.json()["was_there"]) == (0, False), mended.err
+    hospital.git(TESTER, "pull", "--quiet", "--ff-only")
+    assert notes.read_bytes() == signed
 
 
 def without_papers(hospital: Hospital, folder: Path) -> Path:

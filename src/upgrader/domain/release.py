@@ -178,6 +178,11 @@ class Release:
     def name(self) -> str:
         return f"{self.system} {self.version}"
 
+    @property
+    def shown(self) -> tuple[Build, ...]:
+        """What of the release stands in the site repository, to be read: documents, and the builds of a correction."""
+        return self.documents if self.correction is None else (*self.documents, *self.builds)
+
     def may_follow(self, installed: str) -> bool:
         """Whether this release may be put over `installed`; an empty text is a host that has nothing yet."""
         return any(fnmatchcase(installed, pattern) for pattern in self.follows)

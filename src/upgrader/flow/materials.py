@@ -57,16 +57,17 @@ def read_change_files(site: Site, snapshot: Snapshot, change: str) -> ChangeFile
         raise Refused("request-elsewhere", file=request_path, expected=change, found=request.change)
     papers = _papers(site, snapshot, request.system, request.version)
     folder = repository.release_folder(request.system, request.version)
-    release = papers.release
-    shown = release.documents if release.correction is None else (*release.documents, *release.builds)
-    known = {MANIFEST, CHECKSUMS, SIGNATURE, *(build.file for build in shown)}
+    known = {MANIFEST, CHECKSUMS, SIGNATURE, *(shown.file for shown in papers.release.shown)}
+    for shown in papers.release.shown:
+        if Digest.of(need(snapshot, f"{folder}/{shown.file}")) != shown.sha256:
+            raise Refused("document-differs", file=f"{folder}/{shown.file}")
     others = {b.path: b.content for b in snapshot.files(folder) if b.path.removeprefix(f"{folder}/") not in known}
     return ChangeFiles(
         request=request,
         request_digest=Digest.of(request_bytes),
         papers=papers,
         left=_others_staged(site, snapshot, request) if request.downgrade is not None else {},
-        statements=_statements(snapshot, folder, release),
+        statements=_statements(snapshot, folder, papers.release),
         tests=others,
     )
 

@@ -1,7 +1,7 @@
 """Stage: bring a vendor's drop into our store, or raise and leave everything as it was."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from upgrader.domain.names import PersonId, SystemId, Version
 from upgrader.domain.record import Namespace
 from upgrader.domain.release import Release
 from upgrader.domain.trust import Key, Trust, Vendor
-from upgrader.domain.version_order import is_older, newest_last
+from upgrader.domain.version_order import compare, is_older, newest_last
 from upgrader.flow import repository
 from upgrader.flow.site import Site
 from upgrader.ports import Drop, Progress
@@ -85,7 +85,7 @@ def stage(site: Site, drop: Drop, inspect: Callable[[Path], BuildFacts], progres
         if site.builds.put(path) != build.sha256:
             raise Integrity("build-changed-while-staged", file=build.file)
     if not was_there:
-        _publish(site, drop)
+        repository.publish(site, _files(drop), f"stage {release.name}")
     return Staged(
         release=release,
         files=len(drop.files),
@@ -95,14 +95,6 @@ def stage(site: Site, drop: Drop, inspect: Callable[[Path], BuildFacts], progres
         seen=seen,
         newest=_newer_release(site, release),
     )
-
-
-def _newer_release(site: Site, release: Release) -> Version | None:
-    """The newest release of the system in the person's clone, if it is newer than this one."""
-    folder = site.clone.root / repository.release_folder(release.system, "")
-    known = [Version(path.name) for path in folder.iterdir() if Version.pattern.fullmatch(path.name)]
-    newer = sorted((version for version in known if is_older(release.version, version)), key=newest_last)
-    return newer[-1] if newer else None
 
 
 def _look_into(release: Release, path: Path, inspect: Callable[[Path], BuildFacts]) -> BuildFacts:
@@ -153,25 +145,63 @@ def _voucher(trust: Trust, release: Delivered) -> tuple[PersonId, Sequence[Key]]
 
 
 def _check_reuse(site: Site, drop: Drop) -> bool:
-    """Whether this version is known already. Raises Refused when it is, with other bytes."""
+    """Whether this version is known already, in all its files.
+
+    Raises Refused when it is known with other bytes, here or on the protected branch, when the branch once held it
+    otherwise, and when another spelling of the same version is known. Papers that somebody spoilt are put right.
+    """
     folder = repository.release_folder(drop.release.system, drop.release.version)
-    known = site.clone.root / folder / CHECKSUMS
-    if not known.exists():
+    checksums = f"{folder}/{CHECKSUMS}"
+    snapshot = site.mirror.refresh()
+    for known in (_read(site, checksums), snapshot.read(checksums)):
+        if known is not None and known != drop.checksums:
+            raise Refused("version-reused", release=drop.release.name, file=checksums)
+    if checksums in site.mirror.removed_records(snapshot.commit, folder):
+        raise Refused("version-was-other", release=drop.release.name, file=checksums)
+    if alike := [v for v in _known_versions(site, drop.release) if compare(v, drop.release.version) == 0]:
+        raise Refused("version-alike", release=drop.release.name, found=", ".join(alike))
+    files = _files(drop)
+    signed = _read(site, f"{folder}/{SIGNATURE}")
+    if signed is not None and _still_counts(site, drop, signed):
+        del files[f"{folder}/{SIGNATURE}"]  # another signature over the same bytes is no news
+    return all(_read(site, path) == content for path, content in files.items())
+
+
+def _still_counts(site: Site, drop: Drop, signature: bytes) -> bool:
+    """Whether the signature that stands on the branch is good today; a vendor whose key was lost signs once more."""
+    claim = replace(release_claim(site.trust.load(), drop), signature=signature)
+    try:
+        site.signatures.verify(claim, site.clock())
+    except Refused:
         return False
-    if known.read_bytes() != drop.checksums:
-        raise Refused("version-reused", release=drop.release.name, file=f"{folder}/{CHECKSUMS}")
     return True
 
 
-def _publish(site: Site, drop: Drop) -> None:
+def _known_versions(site: Site, release: Release) -> Sequence[Version]:
+    """The other versions of the system in the person's clone, which was brought to the branch's tip just now."""
+    folder = site.clone.root / repository.release_folder(release.system, "")
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return [Version(name) for name in names if Version.pattern.fullmatch(name) and name != release.version]
+
+
+def _newer_release(site: Site, release: Release) -> Version | None:
+    """The newest known release of the system, if it is newer than this one."""
+    newer = [version for version in _known_versions(site, release) if is_older(release.version, version)]
+    return sorted(newer, key=newest_last)[-1] if newer else None
+
+
+def _read(site: Site, path: str) -> bytes | None:
+    file = site.clone.root / path
+    return file.read_bytes() if file.is_file() else None
+
+
+def _files(drop: Drop) -> dict[str, bytes]:
+    """What of a drop goes into the site repository, by path: papers and documents, never a build."""
     folder = repository.release_folder(drop.release.system, drop.release.version)
-    release = drop.release
-    shown = release.documents if release.correction is None else (*release.documents, *release.builds)
-    documents = {build.file for build in shown}
-    files = {
+    documents = {shown.file for shown in drop.release.shown}
+    return {
         f"{folder}/{MANIFEST}": drop.manifest,
         f"{folder}/{CHECKSUMS}": drop.checksums,
         f"{folder}/{SIGNATURE}": drop.signature,
         **{f"{folder}/{build.file}": path.read_bytes() for build, path in drop.files if build.file in documents},
     }
-    repository.publish(site, files, f"stage {drop.release.name}")
