@@ -7,11 +7,12 @@ from typing import Protocol
 
 from upgrader.domain.claim import Claim
 from upgrader.domain.correction import read_statements
+from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Refused
 from upgrader.domain.inspection import BuildFacts
 from upgrader.domain.names import PersonId, SystemId, Version
 from upgrader.domain.record import Namespace
-from upgrader.domain.release import Release
+from upgrader.domain.release import Build, Release
 from upgrader.domain.trust import Key, Trust, Vendor
 from upgrader.domain.version_order import compare, is_older, newest_last
 from upgrader.flow import repository
@@ -196,12 +197,22 @@ def _read(site: Site, path: str) -> bytes | None:
 
 
 def _files(drop: Drop) -> dict[str, bytes]:
-    """What of a drop goes into the site repository, by path: papers and documents, never a build."""
+    """What of a drop goes into the site repository, by path: papers and documents, never a build.
+
+    Raises Integrity for a document that changed since it was judged.
+    """
     folder = repository.release_folder(drop.release.system, drop.release.version)
     documents = {shown.file for shown in drop.release.shown}
     return {
         f"{folder}/{MANIFEST}": drop.manifest,
         f"{folder}/{CHECKSUMS}": drop.checksums,
         f"{folder}/{SIGNATURE}": drop.signature,
-        **{f"{folder}/{build.file}": path.read_bytes() for build, path in drop.files if build.file in documents},
+        **{f"{folder}/{build.file}": _document(build, path) for build, path in drop.files if build.file in documents},
     }
+
+
+def _document(document: Build, path: Path) -> bytes:
+    content = path.read_bytes()
+    if Digest.of(content) != document.sha256:
+        raise Integrity("build-changed-while-staged", file=document.file)
+    return content
