@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,19 @@ def test_a_byte_flipped_in_what_stayed_is_found(host: ShHost, old: Build) -> Non
     assert not list(host.state.glob("*.build"))
     put(again, content)
     assert host.run("apply", new, base="1.0", sent=1)["outcome"] == "upgraded"
+
+
+@pytest.mark.parametrize("answer", ["exit 1", "echo unknown digest sha256", "exit 0"])
+def test_a_host_whose_openssl_cannot_do_it_uses_sha256sum(host: ShHost, old: Build, answer: str) -> None:
+    openssl = host.folder / "odd" / "openssl"
+    openssl.parent.mkdir()
+    openssl.write_text(f"#!/bin/sh\n{answer}\n")
+    openssl.chmod(0o755)
+    odd = replace(host, path=f"{openssl.parent}:{host.path}")
+
+    fact = odd.apply(make_build(host.folder, "2.0"), base="1.0")
+
+    assert fact["outcome"] == "upgraded"
 
 
 def test_a_transfer_that_failed_while_the_link_stands_leaves_nothing(host: ShHost, old: Build) -> None:

@@ -38,7 +38,7 @@ receive_one() { # sha256 size: with have and prefix, how much of it is here, whe
     need=build wanted=$1 bases=$(bases_here)
     if [ "$have" -gt 0 ] && [ "$have" -lt "$2" ] && [ "$sent" != "$1" ] && [ "$sent" != 1 ]; then
         own_build
-        prefix=$(digest_of "$build")
+        prefix=$(digest_of_build "$build")
     else
         have=0
         rm -f "$build" "$part".*
@@ -69,7 +69,17 @@ own_build() {
 }
 
 is_digest() { # sha256 file
-    [ -f "$2" ] && [ ! -L "$2" ] && [ "$(digest_of "$2")" = "$1" ]
+    [ -f "$2" ] && [ ! -L "$2" ] && [ "$(digest_of_build "$2")" = "$1" ]
+}
+
+# Where the host has openssl, which uses what the processor has for it: a fifth of the time that sha256sum takes.
+digest_of_build() { # file
+    found=$(openssl dgst -sha256 -r <"$1" 2>/dev/null)
+    found=${found%% *}
+    case $found in
+        *[!0-9a-f]* | '') digest_of "$1" ;;
+        *) printf '%s' "$found" ;;
+    esac
 }
 
 digest_of() { # file
