@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 
 import builders
+import fakes
 from builders import DEPARTMENT, HEAD, INFORMATICIAN, INFORMATION, SIGNED, make_approval, make_request, make_trust
 from upgrader.domain.digest import Digest
 from upgrader.domain.form import ASKED, BLOCKS, Asked, Block, Boxes, Field, Form, FormField, Known, Missing, make_form
+from upgrader.domain.lifecycle import Event
 from upgrader.domain.names import HostName
 from upgrader.domain.particulars import ChangeClass, ChangeType, Particulars, ProtectionLevel, Risk
 from upgrader.domain.record import PaperRecord, ScanType, TestStage
 from upgrader.domain.request import ChangeWindow, Kind, WaveSizes
 from upgrader.domain.trust import PaperRule, Row
+from upgrader.flow.form import form_of
 from upgrader.language import Language, Texts
 from upgrader.render.form import form_json, missing, sheet
 
@@ -158,6 +161,15 @@ def test_a_plan_of_many_waves_stays_readable() -> None:
     assert len(steps) < 3000
 
 
+def test_a_plan_that_was_made_after_the_authorization_has_a_form_of_its_own() -> None:
+    hospital = fakes.Hospital()
+    again = {"plan": hospital.plan.digest.hex, "revision": 2}
+    for event, data in ((Event.PLAN_AUTHORIZED, {"commit": "gone", "approvals": []}), (Event.PLAN_MADE, again)):
+        hospital.journal.write(event, data, at=builders.NOW, actor=builders.REQUESTER)
+
+    assert form_of(hospital.site(), builders.CHANGE, "zh").code.plan == hospital.plan.digest
+
+
 # --------------------------------------------------------------------------------------------------------- signatures
 
 
@@ -175,6 +187,8 @@ def test_who_may_sign_with_a_pen_has_room_and_who_may_not_is_told() -> None:
     drawn = sheet(make_form(known(trust=trust)), "", Texts(Language.ZH))
     hints = {row.role: row.hint for part in drawn.parts for row in part.signatures}
 
+    assert make_form(known(trust=trust)).takes_ink
+    assert not make_form(known()).takes_ink
     assert hints["科主任"] == ""
     assert "密钥" in hints["信息科"]
 

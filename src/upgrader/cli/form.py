@@ -82,7 +82,7 @@ def _tell(desk: Desk, form: Form, files: Sequence[Path]) -> None:
     if form.missing:
         desk.next("next.form-fill", change=form.change, answer=next((f.ask for f in form.missing if f.ask), "…"))
     else:
-        desk.next("next.sign-paper", change=form.change)
+        desk.next("next.sign-paper" if form.takes_ink else "next.sign", change=form.change)
 
 
 def _write(path: Path, content: bytes) -> None:

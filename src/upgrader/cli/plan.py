@@ -27,6 +27,6 @@ def command(texts: Texts) -> click.Command:
             desk.say("", *(planned.diff() or [desk.texts("said.plan-same")]))
         desk.answer(render.plan_json(planned.plan))
         if not diff:
-            desk.next("next.sign" if planned.plan.release.correction is None else "next.dry-run", change=change)
+            desk.next("next.form" if planned.plan.release.correction is None else "next.dry-run", change=change)
 
     return plan

@@ -161,6 +161,11 @@ class Form:
     places: tuple[Place, ...]
 
     @property
+    def takes_ink(self) -> bool:
+        """Whether a place that the rule counts may be signed with a pen."""
+        return any(place.role and not place.needs_key for place in self.places)
+
+    @property
     def missing(self) -> tuple[FormField, ...]:
         """What somebody still has to say before people sign; what comes afterwards is not missing yet."""
         fields = [field for block in self.blocks.values() for field in block]

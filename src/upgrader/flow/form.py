@@ -41,7 +41,8 @@ def form_of(site: Site, change: str, language: str) -> Form:
     """
     with site.journal(change) as journal:
         history = journal.history()
-    if history.last(Event.PLAN_AUTHORIZED) is None:
+    last = history.last(Event.PLAN_MADE, Event.PLAN_AUTHORIZED)
+    if last is None or last.event is Event.PLAN_MADE:  # a plan made after the authorization is a new one
         with examine(site, change) as examined:
             approvals = [signed.record for signed in examined.standing.counted if signed.record is not None]
             known = _known(site, history, examined.plan, examined.files, approvals, language)
@@ -115,7 +116,7 @@ def _sm3(site: Site, build: Build) -> str:
     """The SM3 sum (GB/T 32905-2016) of a build; empty where OpenSSL has no SM3, or the build is not in this store."""
     if "sm3" not in hashlib.algorithms_available:
         return ""
-    with suppress(Integrity):
+    with suppress(Integrity, FileNotFoundError):
         return _sum_of(site.builds.open_verified(build.sha256, build.size))
     return ""
 
