@@ -9,6 +9,7 @@ import pytest
 import builders
 import fakes
 from builders import DEPARTMENT, HEAD, INFORMATICIAN, INFORMATION, SIGNED, make_approval, make_request, make_trust
+from upgrader.domain.correction import PlannedCorrection, TableRows
 from upgrader.domain.digest import Digest
 from upgrader.domain.form import ASKED, BLOCKS, Asked, Block, Boxes, Field, Form, FormField, Known, Missing, make_form
 from upgrader.domain.lifecycle import Event
@@ -149,6 +150,26 @@ def test_an_emergency_is_ticked_without_being_said() -> None:
         (line,) = boxes[key].lines
         assert isinstance(line, Boxes)
         assert line.chosen == {"emergency"}
+
+
+def test_a_correction_of_data_shows_its_rows_and_statements() -> None:
+    lines = ("UPDATE fees SET price = 12 WHERE code = 'CT';", *("-- reviewed" for _ in range(40)))
+    correction = PlannedCorrection(
+        database="his", tables=(TableRows("public.fees", 3),), statement_seconds=30, lock_seconds=5, statements=lines
+    )
+    plan = replace(PLAN, release=replace(PLAN.release, correction=correction))
+
+    text = shown(make_form(known(plan=plan)))
+
+    for said in ("数据库 his，变更行数：public.fees 3", lines[0], "共 41 行", "保留原值"):
+        assert said in text
+    assert "数据原位保留" not in text
+
+
+def test_a_way_back_to_an_older_release_says_why() -> None:
+    said = make_request(particulars=SAID, downgrade="3.5.10 打印重复")
+
+    assert "降级原因：3.5.10 打印重复" in shown(make_form(known(request=said)))
 
 
 def test_a_plan_of_many_waves_stays_readable() -> None:

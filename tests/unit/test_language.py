@@ -110,6 +110,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "form.field": Field,
     "form.missing": [Missing.ASKED, Missing.TESTED],
     "form.phrase": [
+        *("downgrade", "more-statements", "rows", "rows-kept"),
         *(
             "accepted",
             "build",

@@ -16,7 +16,7 @@ from upgrader.domain.release import Release
 from upgrader.domain.request import Kind, Request
 from upgrader.domain.trust import Row, Trust
 
-MOST_HOSTS, MOST_WAVES = 12, 8
+MOST_HOSTS, MOST_WAVES, MOST_STATEMENTS = 12, 8, 25
 
 
 class Block(StrEnum):
@@ -273,18 +273,34 @@ def _what(known: Known) -> Lines:
     config = [Phrase("config", {"files": ", ".join(file.target for file in plan.release.config)})]
     return {
         Field.VERSIONS: (Phrase("versions", {"old": ", ".join(map(_version, before)), "new": plan.release.version}),),
-        Field.REASON: (plan.reason,),
+        Field.REASON: (
+            plan.reason,
+            *([Phrase("downgrade", {"reason": known.request.downgrade})] if known.request.downgrade else []),
+        ),
         Field.CONTENTS: (
             said.contents or release.summary[known.language],
             *files,
             *(config if plan.release.config else []),
-            Phrase(f"data-{release.data}"),
+            *_data(known),
         ),
         Field.DIGESTS: tuple(sums),
         Field.AFFECTED: (said.affected_systems,),
         Field.DEPARTMENTS: (said.departments,),
         Field.HOSTS: (Phrase("hosts", {"count": str(len(plan.hosts)), "hosts": shown}),),
     }
+
+
+def _data(known: Known) -> Iterable[Line]:
+    """What becomes of the data; of a correction its rows, and its statements as they will run."""
+    correction = known.plan.release.correction
+    if correction is None:
+        yield Phrase(f"data-{known.release.data}")
+        return
+    rows = ", ".join(f"{table.name} {table.rows}" for table in correction.tables)
+    yield Phrase("rows", {"database": correction.database, "rows": rows})
+    yield from (line for line in correction.statements[:MOST_STATEMENTS] if line.strip())
+    if len(correction.statements) > MOST_STATEMENTS:
+        yield Phrase("more-statements", {"count": str(len(correction.statements))})
 
 
 def _how(known: Known) -> Lines:
@@ -300,7 +316,10 @@ def _how(known: Known) -> Lines:
             Phrase("probes", {"probes": ", ".join(probe.name for probe in plan.probes)}),
             Phrase("soak", {"minutes": f"{plan.soak.seconds / 60:g}"}),
         ),
-        Field.BACKUP: (Phrase("kept", {"keep": str(plan.release.keep)}), said.backup),
+        Field.BACKUP: (
+            Phrase("rows-kept") if plan.release.correction else Phrase("kept", {"keep": str(plan.release.keep)}),
+            said.backup,
+        ),
         Field.ROLLBACK: (
             Phrase("stops", limits),
             Phrase("takes-itself-back", {"seconds": str(plan.confirm_seconds)}),
