@@ -87,6 +87,12 @@ class MemoryJournal:
         self._history = read_history(self.lines, f"{change}/journal.jsonl")
         yield self
 
+    def unclosed_with(self, event: str) -> Sequence[str]:
+        return [builders.CHANGE] if any(entry.event == event for entry in self._history.entries) else []
+
+    def newest_trust_version(self) -> int:
+        return 0
+
 
 class Locks:
     """Names that are taken; holding one twice is Locked, as it is for two people."""
@@ -524,6 +530,7 @@ class Hospital:
             person=self.person,
             key=None,
             journal=self.journal.open,
+            journals=self.journal,
             export=self.export,
             with_own_playbooks=nullcontext,
             tree_digest=lambda _: self.tree,

@@ -60,6 +60,7 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters.exported_tree import folder_digest
     from upgrader.adapters.exports import Exports
     from upgrader.adapters.inventory import AnsibleInventory
+    from upgrader.adapters.journal_search import JournalSearch
     from upgrader.adapters.locks import Locks
     from upgrader.adapters.patches import PatchStore
     from upgrader.adapters.trust_files import TrustFiles
@@ -72,9 +73,7 @@ def open_site(choices: Choices) -> Site:
     state = state_folder(choices.state or os.environ.get("UPGRADER_STATE") or clone.setting("state"), settings.site)
     trust = TrustFiles(state / "trust")
     mirror = TrustedMirror(state / "mirror.git", trust)
-    person = choices.person or os.environ.get("UPGRADER_PERSON") or clone.setting("person")
-    key = _path(choices.key or os.environ.get("UPGRADER_KEY") or clone.setting("key"))
-    ssh_key = _path(os.environ.get("UPGRADER_SSH_KEY") or clone.setting("sshKey"))
+    person, key, ssh_key = _who_acts(choices, clone.setting)
     builds = BuildStore(state / "builds")
     exports = Exports(state / "trees", mirror, EXECUTED)
     return Site(
@@ -95,9 +94,10 @@ def open_site(choices: Choices) -> Site:
         time_zone=settings.time_zone,
         change_prefix=settings.change_prefix,
         hospital=settings.hospital,
-        person=_person(person),
+        person=person,
         key=key,
         journal=_journals(state / "changes"),
+        journals=JournalSearch(state / "changes"),
         export=exports.open,
         with_own_playbooks=exports.with_own_playbooks,
         tree_digest=folder_digest,
@@ -108,6 +108,16 @@ def open_site(choices: Choices) -> Site:
         bundles=bundle,
         paper=paper,
     )
+
+
+def _who_acts(
+    choices: Choices, setting: Callable[[str], str | None]
+) -> tuple[PersonId | None, Path | None, Path | None]:
+    """The acting person, their signing key, and the key for hosts: as said, else of the environment or the clone."""
+    person = choices.person or os.environ.get("UPGRADER_PERSON") or setting("person")
+    key = choices.key or os.environ.get("UPGRADER_KEY") or setting("key")
+    ssh_key = os.environ.get("UPGRADER_SSH_KEY") or setting("sshKey")
+    return _person(person), _path(key), _path(ssh_key)
 
 
 def open_auditor() -> Auditor:

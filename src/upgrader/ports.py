@@ -139,6 +139,13 @@ class Journal(Protocol):
     def write(self, event: Event, data: Mapping[str, Any], *, at: datetime, actor: str) -> Entry: ...
 
 
+class Journals(Protocol):
+    """All journals of this controller, looked through for one thing."""
+
+    def unclosed_with(self, event: str) -> Sequence[str]: ...
+    def newest_trust_version(self) -> int: ...
+
+
 class Locks(Protocol):
     def hold(
         self, names: Iterable[str], *, purpose: str, holder: str, now: datetime

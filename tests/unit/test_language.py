@@ -64,6 +64,7 @@ KEY = re.compile(r"[a-z]+(\.[a-z0-9_-]+)+")
 TOLD_EVENTS = (
     Event.PRESTAGE_STARTED,
     Event.HOST_PRESTAGED,
+    Event.DEBT_OPENED,
     Event.APPLY_STARTED,
     Event.WAVE_STARTED,
     Event.HOST_REPORTED,
@@ -100,6 +101,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
         "asked",
     ],
     "column": ["host", "wave", "outcome", "version", "downtime", "detail"],
+    "debt": ["open", "overdue", "paid"],
     "decision": Decision,
     "doctor": [f"program-{name}" for name in QUESTIONS]
     + ["state", "person", "key", "trust", "repository", "inventory"],

@@ -28,6 +28,7 @@ VERBS: Mapping[str, str] = {
     "approvals": "approvals",
     "prestage": "prestage",
     "apply": "apply",
+    "debts": "debts",
     "status": "status",
     "watch": "watch",
     "soak": "soak",

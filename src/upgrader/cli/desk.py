@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from upgrader.domain.errors import UpgraderError
+from upgrader.domain.lifecycle import Event
 from upgrader.flow.site import Site
 from upgrader.language import Texts
 
@@ -31,7 +32,21 @@ class Desk:
         folder = self.site_folder or os.environ.get("UPGRADER_SITE")
         site = open_site(Choices(Path(folder) if folder else Path.cwd(), self.state, self.person, self.key))
         self.texts.learn("role", lambda: _role_names(site, self.texts))
+        self._tell_of_debts(site)
         return site
+
+    def _tell_of_debts(self, site: Site) -> None:
+        """Every command says it, on stderr, while an emergency owes its signatures and they are due."""
+        if not site.journals.unclosed_with(Event.DEBT_OPENED):  # nearly always; then nothing more is read
+            return
+        from upgrader.flow.debts import overdue
+
+        try:
+            late = [str(debt.change) for debt in overdue(site)]
+        except UpgraderError:  # a damaged journal is told by the verb that needs it
+            return
+        if late:
+            click.echo(f"! {self.texts('debt.notice', changes=late)}", err=True)
 
     def say(self, *parts: Any) -> None:
         """People's text, to stdout; silent with --json. Parts are texts or what rich can draw."""

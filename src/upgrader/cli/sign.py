@@ -8,6 +8,7 @@ import click
 from upgrader import render
 from upgrader.cli.arguments import change_argument, name_of
 from upgrader.cli.desk import Desk, pass_desk
+from upgrader.domain.errors import Refused
 from upgrader.domain.names import ChangeId, PersonId, RoleId
 from upgrader.domain.plan import Plan
 from upgrader.domain.record import ApprovalRecord, Decision
@@ -50,7 +51,14 @@ def command(texts: Texts) -> click.Command:
         if scan is not None and person is None:
             raise click.UsageError(desk.texts("cli.sign.whose-paper"))
         word = Word(Decision(decision), role, reason)
+        from upgrader.flow.debts import unpaid_debt
+
         site = desk.open()
+        if unpaid_debt(site, change):
+            if person is not None:
+                raise Refused("debt-needs-key", change=change, person=person)
+            _answer_for(desk, site, change, word, yes=yes)
+            return
         plan = plan_to_sign(site, change)
         desk.say(*render.plan(plan, desk.texts), "")
         if person is None:
@@ -87,3 +95,23 @@ def _attest(desk: Desk, site: Site, plan: Plan, word: Word, paper: OnPaper, *, y
     record = sign_paper(site, plan, paper.person, word, scan)
     desk.say(desk.texts("said.signed-on-paper", **render.plain_record(record)))
     return record
+
+
+def _answer_for(desk: Desk, site: Site, change: ChangeId, word: Word, *, yes: bool) -> None:
+    """After an emergency has begun its plan can't be approved any more: what is signed now is owed for plan and run."""
+    from upgrader.flow.debts import answer_for
+    from upgrader.flow.status import read_change
+
+    if word.decision is not Decision.APPROVE:
+        raise Refused("debt-takes-no-other-word", change=change, decision=word.decision)
+    desk.say(*render.plan(plan_to_sign(site, change), desk.texts), "")
+    desk.say(*render.change(change, read_change(site, change), desk.texts), "")
+    if not yes:
+        click.confirm(desk.texts("ask.debt", change=change, person=site.person), abort=True, err=True)
+    answered = answer_for(site, change, word.role, word.reason)
+    desk.say(desk.texts("said.answered", **render.plain_record(answered.record)))
+    desk.answer(render.record_json(answered.record))
+    if answered.standing.is_paid:
+        desk.next("next.debt-paid", change=change)
+    else:
+        desk.next("next.debt", change=change)

@@ -35,6 +35,8 @@ class Event(StrEnum):
     PLAN_MADE = "plan made"
     DRY_RUN_MADE = "dry run made"
     PLAN_AUTHORIZED = "plan authorized"
+    DEBT_OPENED = "debt opened"
+    DEBT_SETTLED = "debt settled"
     GATE_REFUSED = "gate refused"
     PRESTAGE_STARTED = "prestage started"
     HOST_PRESTAGED = "host prestaged"

@@ -27,6 +27,7 @@ class Namespace(StrEnum):
     APPROVAL = "approval@upgrader.v1"
     PAPER = "paper@upgrader.v1"
     ACCEPTANCE = "acceptance@upgrader.v1"
+    DEBT = "debt@upgrader.v1"
     ENROLMENT = "enrolment@upgrader.v1"
     TRUST_ROOT = "trust-root@upgrader.v1"
     EVIDENCE = "evidence@upgrader.v1"
@@ -143,18 +144,39 @@ class AcceptanceRecord:
     FORMAT = "upgrader.acceptance/1"
 
 
-Record = ApprovalRecord | TestRecord | AcceptanceRecord
-R = TypeVar("R", ApprovalRecord, PaperRecord, TestRecord, AcceptanceRecord)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebtRecord:
+    """One person answers, after an emergency, for its plan and its run. `journal` is the line that ended the run."""
+
+    format: str
+    site: SiteId
+    repository: str
+    change: ChangeId
+    plan: Digest
+    journal: Digest
+    result: str
+    person: PersonId
+    role: RoleId
+    issued: datetime
+    nonce: str
+    reason: str
+
+    FORMAT = "upgrader.debt/1"
+
+
+Record = ApprovalRecord | TestRecord | AcceptanceRecord | DebtRecord
+R = TypeVar("R", ApprovalRecord, PaperRecord, TestRecord, AcceptanceRecord, DebtRecord)
 
 NAMESPACES = {
     ApprovalRecord: Namespace.APPROVAL,
     PaperRecord: Namespace.PAPER,
     TestRecord: Namespace.TEST_RECORD,
     AcceptanceRecord: Namespace.ACCEPTANCE,
+    DebtRecord: Namespace.DEBT,
 }
 
 
-OTHER_KINDS: dict[str, type[Record]] = {"accept": AcceptanceRecord, "paper": PaperRecord}
+OTHER_KINDS: dict[str, type[Record]] = {"accept": AcceptanceRecord, "paper": PaperRecord, "debt": DebtRecord}
 
 
 def write_record(record: Record) -> bytes:
@@ -197,6 +219,8 @@ def read_any_record(content: bytes, name: str) -> Record:
             return read_record(TestRecord, content, name)
         case type() as kind if kind is AcceptanceRecord:
             return read_record(AcceptanceRecord, content, name)
+        case type() as kind if kind is DebtRecord:
+            return read_record(DebtRecord, content, name)
         case _:
             raise Refused("record-malformed", file=name, found="a name that no record has")
 
@@ -242,6 +266,8 @@ def record_name(record: Record) -> str:
             first = record.stage
         case AcceptanceRecord():
             first = "accept"
+        case DebtRecord():
+            first = "debt"
     return f"{first}_{record.person}_{record.role}_{record.nonce[:8]}.json"
 
 

@@ -30,6 +30,7 @@ class Deed(StrEnum):
     REJECTED = "rejected"
     WITHDREW = "withdrew"
     ACCEPTED = "accepted"
+    ANSWERED = "answered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

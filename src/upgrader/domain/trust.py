@@ -6,7 +6,7 @@ Framework, TUF specification 5.3). Here is what one version says, and whether it
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from upgrader.domain import canonical, plain
@@ -141,6 +141,12 @@ class Rule:
     approval_hours: int
     window_hours: int | None = None
     debt_hours: int | None = None
+
+    def check_window(self, kind: Kind, length: timedelta) -> None:
+        """Raise Refused `window-too-long-for-kind` for a window longer than this kind of change may have."""
+        hours = length / timedelta(hours=1)
+        if self.window_hours is not None and hours > self.window_hours:
+            raise Refused("window-too-long-for-kind", kind=kind, expected=self.window_hours, found=f"{hours:.1f}")
 
 
 @dataclass(frozen=True, slots=True)

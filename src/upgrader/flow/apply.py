@@ -12,14 +12,17 @@ from typing import Any
 from upgrader.domain import plain
 from upgrader.domain.authorization import Authorization
 from upgrader.domain.change import REACHED, Change, breach, view
+from upgrader.domain.debt import opening
 from upgrader.domain.errors import ExitCode, Integrity, Refused, UpgraderError
 from upgrader.domain.lifecycle import Event, Work, work_left
 from upgrader.domain.plan import Wave
 from upgrader.domain.playbook import HostOutcome
+from upgrader.domain.request import Kind
 from upgrader.domain.verdict import Verdict
 from upgrader.flow import authorize as gate
 from upgrader.flow.authorize import Examined
 from upgrader.flow.calendar import check_calendar
+from upgrader.flow.debts import check_none_overdue
 from upgrader.flow.deliverables import Deliverables, deliverables
 from upgrader.flow.forecast import check_last_safe_moment
 from upgrader.flow.history import read_history
@@ -67,6 +70,8 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
             running = Running(site, journal, examined.plan, examined.tree, actor, progress)
             brought = _brought(running, examined)
             if work_left(journal.history().state) is Work.START:
+                if examined.plan.kind is Kind.EMERGENCY:
+                    running.write(Event.DEBT_OPENED, opening(examined.trust, examined.plan, site.clock()))
                 running.write(Event.APPLY_STARTED, {"plan": examined.plan.digest.hex})
             latest = examined
             for wave in running.plan.waves:
@@ -152,6 +157,8 @@ def _passed_gate(site: Site, change: str, journal: Journal, actor: str) -> Itera
             ground = gate.present_ground(site)
         with _refusal_written_down(site, journal, actor, ground.as_data()):
             examined = stack.enter_context(gate.examine(site, change, ground))
+            if work_left(journal.history().state) is Work.START:
+                check_none_overdue(site, examined.plan)
             authorization = gate.give_authorization(site, examined)
         _write_authorization(site, journal, examined, authorization, actor)
         yield examined

@@ -18,6 +18,7 @@ from upgrader.domain.record import (
     NAMESPACES,
     AcceptanceRecord,
     ApprovalRecord,
+    DebtRecord,
     Decision,
     PaperRecord,
     R,
@@ -40,7 +41,8 @@ DECIDED = re.compile(r"(approve|reject|withdraw)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]
 ACCEPTED = re.compile(r"accept_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
 ON_PAPER = re.compile(r"paper_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
 SCANNED = re.compile(r"(paper_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8})\.(pdf|png|jpg)")
-RECORDS = (DECIDED, ON_PAPER, ACCEPTED)
+ANSWERED = re.compile(r"debt_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
+RECORDS = (DECIDED, ON_PAPER, ACCEPTED, ANSWERED)
 TESTED = re.compile(r"(vendor-test|site-test)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
 
 
@@ -69,9 +71,14 @@ class Ground:
 
 
 def present_ground(site: Site) -> Ground:
-    """The newest trust file, unless it has run out, and the tip of the branch, fetched just now."""
+    """The newest trust file, unless it has run out, and the tip of the branch, fetched just now.
+
+    Raises Refused `trust-rolled-back` when a journal names a newer version: somebody took that away.
+    """
     trust = site.trust.load()
     site.trust.check_current(trust, site.clock())
+    if trust.version < (newest := site.journals.newest_trust_version()):
+        raise Refused("trust-rolled-back", expected=newest, found=trust.version)
     return Ground(trust, site.mirror.refresh())
 
 
@@ -88,6 +95,7 @@ def examine(site: Site, change: str, ground: Ground | None = None) -> Iterator[E
     if removed := site.mirror.removed_records(snapshot.commit, folder):
         raise Refused("record-removed", change=change, file=", ".join(removed))
     plan = read_plan(need(snapshot, f"{folder}/plan.json"), f"{folder}/plan.json")
+    trust.rule(plan.kind).check_window(plan.kind, plan.window.closes - plan.window.opens)
     files = read_change_files(site, snapshot, change)
     _check_vendors(site, trust, files)
     with site.export(snapshot) as tree:
@@ -208,6 +216,12 @@ def change_records(
         ],
         list(_records(site, trust, AcceptanceRecord, records, ACCEPTED)),
     )
+
+
+def debt_records(site: Site, trust: Trust, snapshot: Snapshot, change: str) -> list[Signed[DebtRecord]]:
+    """What people signed after an emergency."""
+    files = {blob.path: blob.content for blob in snapshot.files(repository.change_folder(change))}
+    return list(_records(site, trust, DebtRecord, files, ANSWERED))
 
 
 def test_records(site: Site, trust: Trust, files: Mapping[str, bytes]) -> Sequence[Signed[TestRecord]]:

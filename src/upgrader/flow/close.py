@@ -16,6 +16,7 @@ from upgrader.domain.plan import Plan
 from upgrader.domain.record import Namespace
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
+from upgrader.flow.debts import check_paid
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import Hand, acting_person, sign_as, signing_key
 from upgrader.flow.report import make_report_view
@@ -74,8 +75,15 @@ def _write_last_entry(site: Site, journal: Journal, plan: Plan, person: str) -> 
         return
     if not may(history.state, Event.CHANGE_CLOSED):
         raise Refused("change-not-in-state", state=history.state, event=Event.CHANGE_CLOSED, legal="-")
+    check_paid(site, journal, plan)
+    history = journal.history()
     ending = ending_of(history, view(history, plan))
-    journal.write(Event.CHANGE_CLOSED, {"ending": ending.value}, at=site.clock(), actor=person)
+    journal.write(
+        Event.CHANGE_CLOSED,
+        {"ending": ending.value, "trust_version": site.trust.load().version},
+        at=site.clock(),
+        actor=person,
+    )
 
 
 def _closure(site: Site, plan: Plan, history: History, trust: Trust) -> Closure:

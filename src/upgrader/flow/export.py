@@ -8,6 +8,7 @@ from pathlib import Path
 from upgrader.domain.errors import BadInput
 from upgrader.flow import authorize as gate
 from upgrader.flow import upgrade
+from upgrader.flow.debts import check_none_overdue
 from upgrader.flow.site import Site
 
 
@@ -29,6 +30,7 @@ def export_change(site: Site, change: str, folder: Path) -> Exported:
     if folder.exists():
         raise BadInput("folder-not-empty", folder=folder)
     with gate.examine(site, change) as examined:
+        check_none_overdue(site, examined.plan)
         gate.authorized_at_any_time(site, examined)
         builds = gate.verified_builds(site, examined.plan)
         shutil.copytree(examined.tree.path, folder / "tree")

@@ -111,6 +111,9 @@ def _decide(
 ) -> Planned:
     trust = site.trust.load()
     trust.rule(files.request.kind)
+    trust.rule(files.request.kind).check_window(
+        files.request.kind, files.request.window.closes - files.request.window.opens
+    )
     stands = snapshot.read(f"{repository.change_folder(files.request.change)}/plan.json")
     before = read_plan(stands) if stands is not None else None
     revision = before.revision if before else 1

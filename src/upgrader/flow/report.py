@@ -15,6 +15,7 @@ from upgrader.domain.probe import Probe, ProbeKind
 from upgrader.domain.record import (
     AcceptanceRecord,
     ApprovalRecord,
+    DebtRecord,
     Decision,
     PaperRecord,
     Record,
@@ -133,6 +134,8 @@ def _signer(site: Site, trust: Trust, record: Record, path: str) -> Signer:
             deed = DEEDS[record.stage]
         case AcceptanceRecord():
             deed = Deed.ACCEPTED
+        case DebtRecord():
+            deed = Deed.ANSWERED
     person = trust.person(hand_of(record))
     key = person.keys[0].public if person and person.keys else ""
     return Signer(

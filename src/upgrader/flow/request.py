@@ -29,7 +29,8 @@ def request_change(site: Site, wanted: Request) -> Requested:
     release = f"{repository.release_folder(wanted.system, wanted.version)}/{MANIFEST}"
     if not (site.clone.root / release).exists():
         raise BadInput("release-not-staged", release=f"{wanted.system} {wanted.version}", file=release)
-    site.trust.load().rule(wanted.kind)
+    length = wanted.window.closes - wanted.window.opens
+    site.trust.load().rule(wanted.kind).check_window(wanted.kind, length)
     request = replace(wanted, change=next_change(site, site.change_prefix), requester=person)
     file = f"{repository.change_folder(request.change)}/request.yml"
     text = site.documents.write_request(request)

@@ -18,6 +18,7 @@ from upgrader.ports import (
     Fleet,
     Inventory,
     Journal,
+    Journals,
     Locks,
     Mirror,
     Paper,
@@ -54,6 +55,7 @@ class Site:
     person: PersonId | None
     key: Path | None
     journal: Callable[[str], AbstractContextManager[Journal]]
+    journals: Journals
     export: Callable[[Snapshot], AbstractContextManager[Tree]]
     with_own_playbooks: Callable[[Tree], AbstractContextManager[Tree]]
     tree_digest: Callable[[Path], Digest]

@@ -16,6 +16,7 @@ from upgrader.domain.record import (
     NAMESPACES,
     AcceptanceRecord,
     ApprovalRecord,
+    DebtRecord,
     Namespace,
     PaperRecord,
     Record,
@@ -132,10 +133,10 @@ def _check_records(
             if isinstance(record, PaperRecord):
                 check_scan(record, path, bundle.files)
         except Refused:
-            if isinstance(record, ApprovalRecord) and name not in counted:
+            if isinstance(record, ApprovalRecord | DebtRecord) and name not in counted:
                 continue
             raise
-        if isinstance(record, AcceptanceRecord):
+        if isinstance(record, AcceptanceRecord | DebtRecord):
             _check_acceptance(record, plan, history, path)
         signed.append(name)
     if missing := sorted(counted - set(signed)):
@@ -150,8 +151,7 @@ def _check_signature(
 
     The signer has no say in that time.
     """
-    event = Event.CHANGE_ACCEPTED if isinstance(record, AcceptanceRecord) else Event.PLAN_AUTHORIZED
-    entry = history.last(event) or history.entries[-1]
+    entry = history.last(_verified_by(record)) or history.entries[-1]
     version = entry.data.get("trust_version", len(chain))
     if not 1 <= version <= len(chain):
         raise Integrity("evidence-record-missing", file=f"trust.{version}.json")
@@ -169,16 +169,29 @@ def _check_signature(
     auditor.signatures.verify(claim, entry.at)
 
 
+def _verified_by(record: Record) -> Event:
+    """The fact with which the controller wrote down that it had verified a record of this kind."""
+    match record:
+        case AcceptanceRecord():
+            return Event.CHANGE_ACCEPTED
+        case DebtRecord():
+            return Event.DEBT_SETTLED
+        case _:
+            return Event.PLAN_AUTHORIZED
+
+
 def _counted(history: History) -> set[str]:
     """The approvals that the gate counted. Raises Integrity when it counted none."""
     authorized = history.last(Event.PLAN_AUTHORIZED)
-    counted = {path.rsplit("/", 1)[-1] for path in (authorized.data["approvals"] if authorized else ())}
+    paid = history.last(Event.DEBT_SETTLED)
+    paths = [*(authorized.data["approvals"] if authorized else ()), *(paid.data["files"] if paid else ())]
+    counted = {path.rsplit("/", 1)[-1] for path in paths}
     if not counted:
         raise Integrity("evidence-record-missing", file="approve_*.json")
     return counted
 
 
-def _check_acceptance(record: AcceptanceRecord, plan: Plan, history: History, path: str) -> None:
+def _check_acceptance(record: AcceptanceRecord | DebtRecord, plan: Plan, history: History, path: str) -> None:
     lines = {Digest.of(entry.to_line()) for entry in history.entries}
     if record.plan != plan.digest or record.journal not in lines:
         raise Integrity("evidence-disagrees", file=path)

@@ -20,6 +20,7 @@ from upgrader.render.data import (
     staged_json,
     standing_json,
 )
+from upgrader.render.debts import debts, debts_json
 from upgrader.render.form import form_json, sheet
 from upgrader.render.form import missing as form_missing
 from upgrader.render.prestaged import prestaged, prestaged_json
@@ -33,6 +34,8 @@ __all__ = [
     "change_json",
     "changes",
     "changes_json",
+    "debts",
+    "debts_json",
     "drafted_json",
     "dry_run",
     "dry_run_json",

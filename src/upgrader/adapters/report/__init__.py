@@ -39,6 +39,7 @@ TONES: Mapping[str, str] = {
     Verdict.INCONCLUSIVE: "mind",
     Deed.APPROVED: "good",
     Deed.ACCEPTED: "good",
+    Deed.ANSWERED: "good",
     Deed.REJECTED: "bad",
     Deed.WITHDREW: "mind",
 }
