@@ -2,12 +2,19 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+import builders
 from upgrader.adapters.build_store import BuildStore
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, PreflightFailed, Refused
+from upgrader.domain.names import FileName
+from upgrader.domain.release import Build
+from upgrader.flow.authorize import verified_builds
+from upgrader.flow.site import Site
 
 CONTENT = bytes(range(256)) * 10_000
 DIGEST = Digest.of(CONTENT)
@@ -104,3 +111,22 @@ def test_a_full_disk_leaves_the_store_as_it_was(
         store.put(delivered)
 
     assert list((tmp_path / "builds").iterdir()) == []
+
+
+@pytest.mark.parametrize("damaged", ["lis_4.2.1_amd64.deb", "setup.exe", "fix.sql", "files.zip"])
+def test_every_build_of_a_plan_is_hashed_again_whatever_its_kind(tmp_path: Path, damaged: str) -> None:
+    store, builds = BuildStore(tmp_path / "builds"), []
+    for name in ("lis_4.2.1_amd64.deb", "setup.exe", "fix.sql", "files.zip"):
+        (tmp_path / name).write_bytes(name.encode() * 100)
+        builds.append(Build(FileName(name), store.put(tmp_path / name), len(name) * 100))
+    plan = builders.plan_of(release=builders.make_release(builds=tuple(builds)))
+    site = cast("Site", SimpleNamespace(builds=store))
+    assert set(verified_builds(site, plan)) == {build.sha256 for build in builds}
+
+    (victim,) = (store.path(build.sha256) for build in builds if build.file == damaged)
+    victim.chmod(0o644)
+    victim.write_bytes(b"!" + victim.read_bytes()[1:])
+
+    with pytest.raises(Integrity, match="build-damaged") as caught:
+        verified_builds(site, plan)
+    assert caught.value.fields["file"] == str(victim)
