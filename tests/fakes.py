@@ -459,6 +459,22 @@ class NoPatches:
         return None
 
 
+class Secrets:
+    """`values` are what lies in the state folder."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+    def read(self, names: Iterable[str]) -> Mapping[str, str]:
+        for name in names:
+            if name not in self.values:
+                raise Refused("secret-missing", name=name, file=name, reason="-")
+        return {name: self.values[name] for name in names}
+
+    def known(self) -> Sequence[str]:
+        return list(self.values.values())
+
+
 class NoBundles:
     def write_bundle(
         self,
@@ -484,6 +500,7 @@ class Hospital:
         self.tree = Digest.of(b"tree")
         self.builds = BuildStore()
         self.locks = Locks()
+        self.secrets = Secrets()
         published = Published.of(builders.make_materials(**materials)) if materials else _usual_change()
         self.plan, self.documents = published.plan, published.documents
         self.branch = Branch()
@@ -539,6 +556,7 @@ class Hospital:
             sleep=self.clock.sleep,
             render_report=_no_report,
             bundles=NoBundles(),
+            secrets=self.secrets,
             paper=self.paper,
         )
 

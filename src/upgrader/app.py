@@ -19,7 +19,7 @@ from upgrader.flow.initialise import NewSite, write_site
 from upgrader.flow.repository import EXECUTED
 from upgrader.flow.site import Site
 from upgrader.flow.verify_evidence import Auditor
-from upgrader.ports import Fleet, Journal, Prober, Tree
+from upgrader.ports import Fleet, Journal, Prober, Secrets, Tree
 
 SETTINGS = "upgrader.yml"
 
@@ -49,10 +49,7 @@ class SiteToBe:
 
 
 def open_site(choices: Choices) -> Site:
-    """Put a site together from its clone.
-
-    Raises PreflightFailed `site-not-found`, BadInput for a wrong upgrader.yml.
-    """
+    """A site, from its clone. Raises PreflightFailed `site-not-found`, BadInput for a wrong upgrader.yml."""
     from upgrader.adapters import bundle, documents, paper
     from upgrader.adapters.build_store import BuildStore
     from upgrader.adapters.checkout import Checkout
@@ -63,6 +60,7 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters.journal_search import JournalSearch
     from upgrader.adapters.locks import Locks
     from upgrader.adapters.patches import PatchStore
+    from upgrader.adapters.secret_files import SecretFiles
     from upgrader.adapters.trust_files import TrustFiles
     from upgrader.adapters.trusted_mirror import TrustedMirror
     from upgrader.adapters.verified_signatures import VerifiedSignatures
@@ -75,6 +73,7 @@ def open_site(choices: Choices) -> Site:
     mirror = TrustedMirror(state / "mirror.git", trust)
     person, key, ssh_key = _who_acts(choices, clone.setting)
     builds = BuildStore(state / "builds")
+    secrets = SecretFiles(state / "secrets", (key, ssh_key))
     exports = Exports(state / "trees", mirror, EXECUTED)
     return Site(
         id=settings.site,
@@ -101,11 +100,12 @@ def open_site(choices: Choices) -> Site:
         export=exports.open,
         with_own_playbooks=exports.with_own_playbooks,
         tree_digest=folder_digest,
-        fleet=_fleets(ssh_key),
+        fleet=_fleets(ssh_key, secrets),
         prober=_probers(ssh_key),
         sleep=time.sleep,
         render_report=_render_report,
         bundles=bundle,
+        secrets=secrets,
         paper=paper,
     )
 
@@ -221,11 +221,11 @@ def _render_report(view: ReportView) -> str:
     return render_report(view)
 
 
-def _fleets(ssh_key: Path | None) -> Callable[[Tree, Path], Fleet]:
+def _fleets(ssh_key: Path | None, secrets: Secrets) -> Callable[[Tree, Path], Fleet]:
     def fleet(tree: Tree, artifacts: Path) -> Fleet:
         from upgrader.adapters.ansible import AnsibleFleet
 
-        return AnsibleFleet(artifacts, ssh_key, tree.known_hosts)
+        return AnsibleFleet(artifacts, ssh_key, tree.known_hosts, secrets.read)
 
     return fleet
 

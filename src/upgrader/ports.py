@@ -182,6 +182,13 @@ class Inventory(Protocol):
     def resolve(self, tree: Path, pattern: str) -> Sequence[InventoryHost]: ...
 
 
+class Secrets(Protocol):
+    """The site's secrets by name, and every text that may stand in no evidence."""
+
+    def read(self, names: Iterable[str]) -> Mapping[str, str]: ...
+    def known(self) -> Sequence[str]: ...
+
+
 class Fleet(Protocol):
     def run(self, run: PlaybookRun, on_report: Callable[[HostReport], None]) -> PlaybookResult: ...
 

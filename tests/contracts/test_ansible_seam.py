@@ -319,3 +319,76 @@ def test_only_the_transactions_own_result_is_proof(events: list[Any], outcome: H
     (report,) = ledger.reports()
     assert report.outcome is outcome
     assert bool(ledger.strangers) == (len(events) == 1 and events[0]["event_data"]["host"] == "host-02")
+
+
+SECRET = "s3cret of äxam-db $`'\"%"
+
+
+def with_secret(fleet: SshFleet, folder: Path, health: str = HEALTH) -> Build:
+    """A release whose configuration asks for a password, and hosts whose password is a secret."""
+    hosts = fleet.tree / "inventory" / "hosts.yml"
+    hosts.write_text(hosts.read_text().replace("port: 8477", "port: 8477\n            password: secret:exam-db"))
+    files = server_files("1.0", health)
+    files["etc/database.conf.in"] = "password=@password@\n"
+    return make_build(folder, "1.0", **files)
+
+
+def run_with_secret(fleet: SshFleet, build: Build) -> PlaybookResult:
+    seam = AnsibleFleet(fleet.folder / "artifacts", fleet.key, read_secrets=lambda names: dict.fromkeys(names, SECRET))
+    config = [{"from": f"etc/{name}.conf.in", "to": f"etc/{name}.conf"} for name in ("site", "database")]
+    return seam.run(replace(order(fleet, build, config=config), secrets=("exam-db",)), lambda _: None)
+
+
+def readable_by_all(stop: threading.Event, seen: list[str]) -> None:
+    """What `ps` shows to everybody, and the environment of our own processes, while Ansible runs."""
+    while not stop.wait(0.02):
+        for process in Path("/proc").glob("[0-9]*"):
+            for name in ("cmdline", "environ"):
+                try:
+                    content = (process / name).read_bytes().decode(errors="replace")
+                except OSError:
+                    continue
+                if SECRET in content:
+                    seen.append(f"{process.name} {name}")
+
+
+def test_a_secret_reaches_the_configuration_of_a_host_and_no_other_place(fleet: SshFleet, tmp_path: Path) -> None:
+    build = with_secret(fleet, tmp_path)
+    stop, seen = threading.Event(), list[str]()
+    watching = threading.Thread(target=readable_by_all, args=(stop, seen))
+    watching.start()
+    try:
+        result = run_with_secret(fleet, build)
+    finally:
+        stop.set()
+        watching.join()
+
+    assert outcomes(result) == ["upgraded"] * 3
+    for name in fleet.names:
+        assert (fleet.host(name).root / "current" / "etc" / "database.conf").read_text() == f"password={SECRET}\n"
+    assert seen == []
+    assert SECRET not in json.dumps([report.facts for report in result.reports], ensure_ascii=False)
+    left = [path for path in (fleet.folder / "artifacts").rglob("*") if path.is_file()]
+    assert left != []
+    assert [path for path in left if SECRET.encode() in path.read_bytes()] == []
+    assert list(Path("/dev/shm").glob("upgrader-*")) == []
+
+
+def test_what_a_host_says_of_a_secret_is_told_by_its_name(fleet: SshFleet, tmp_path: Path) -> None:
+    build = with_secret(fleet, tmp_path, 'echo "no login with $(sed s/password=// etc/database.conf)"; exit 3\n')
+
+    result = run_with_secret(fleet, build)
+
+    assert outcomes(result) != ["upgraded"] * 3
+    said = json.dumps([report.facts for report in result.reports], ensure_ascii=False)
+    assert "<secret:exam-db>" in said
+    assert SECRET not in said
+    assert SECRET not in Path(result.output).read_text()
+
+
+def test_without_its_value_nothing_is_sent_to_a_host(fleet: SshFleet, tmp_path: Path) -> None:
+    result = run(fleet, order(fleet, with_secret(fleet, tmp_path)))
+
+    assert outcomes(result) == ["failed"] * 3
+    assert "the secret exam-db is not here" in result.reports[0].detail
+    assert fleet.host("host-01").current == ""

@@ -1,5 +1,9 @@
 """One change, from vendor drop to closed; and two bad releases. All is asserted on the hosts themselves."""
 
+import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -44,6 +48,7 @@ def test_a_good_release_goes_from_the_drop_to_closed(hospital: Hospital) -> None
     hospital.upgrader(ENGINEER, "soak", change)
     hospital.upgrader(OWNER, "accept", change, "--yes")
     renew_trust(hospital)
+    assert_no_secret_gets_into_a_bundle(hospital, change)
     closed = hospital.upgrader(ENGINEER, "--json", "close", change, "--to", str(archive(hospital))).json()
     assert closed["ending"] == "completed"
     assert_evidence_holds(hospital, Path(closed["bundle"]))
@@ -105,10 +110,51 @@ def archive(hospital: Hospital) -> Path:
     return folder
 
 
+def assert_no_secret_gets_into_a_bundle(hospital: Hospital, change: str) -> None:
+    """Here the secret is what somebody wrote as the reason of the change; once it is another one, the change closes."""
+    secret = hospital.state / "secrets" / "exam-db"
+    secret.parent.mkdir(mode=0o700)
+    secret.write_text("defect 2291\n")
+    secret.chmod(0o600)
+    close = ("--json", "--lang", "en", "close", change, "--to", str(archive(hospital)))
+    is_refusal(hospital.upgrader(ENGINEER, *close, check=False), "evidence-holds-secret")
+    assert list(archive(hospital).iterdir()) == []
+    secret.write_text("changed-since\n")
+
+
 def renew_trust(hospital: Hospital) -> None:
     """A new version of the trust file comes in between: what was signed under the old one stays proven."""
     policy = hospital.directory / "policy.yml"
+    said = json.loads(policy.read_text(encoding="utf-8"))
+    policy.write_text(json.dumps({**said, "expires": "2099-12-31"}, ensure_ascii=False), encoding="utf-8")
     hospital.upgrader(ENGINEER, "trust", "update", "--policy", str(policy), "--root-key", str(hospital.root_key))
+
+
+PROGRAMS = ("sh", "tar", "sed", "awk", "grep", "cut", "paste", "sort", "head", "tail", "tr", "mkdir", "sha256sum")
+BY_HAND = Path(__file__).parents[2] / "docs" / "evidence-by-hand.md"
+
+
+def by_hand(bundle: Path) -> str:
+    """Run the lines of docs/evidence-by-hand.md as they stand, with these programs and ssh-keygen, and nothing else."""
+    desk = bundle.parent / "desk"
+    shutil.rmtree(desk, ignore_errors=True)
+    (desk / "bin").mkdir(parents=True)
+    for program in (*PROGRAMS, "ssh-keygen"):
+        (desk / "bin" / program).symlink_to(str(shutil.which(program)))
+    (lines,) = re.findall(r"^```sh\n(.*?)^```$", BY_HAND.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    done = subprocess.run(
+        [desk / "bin" / "sh", "-c", lines.replace("BUNDLE", str(bundle))],
+        cwd=desk,
+        env={"PATH": str(desk / "bin"), "HOME": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("everything holds / 全部成立\n")
+    shutil.rmtree(desk)
+    return done.stdout
 
 
 def assert_evidence_holds(hospital: Hospital, bundle: Path) -> None:
@@ -116,6 +162,7 @@ def assert_evidence_holds(hospital: Hospital, bundle: Path) -> None:
     verified = hospital.upgrader(ENGINEER, "--json", "evidence", "verify", str(bundle)).json()
     assert len(verified["signatures"]) == 5
     root = verified["root"]
+    assert f"root fingerprint {root}" in by_hand(bundle)
     assert hospital.upgrader(ENGINEER, "evidence", "verify", str(bundle), "--root", root).code == 0
     assert hospital.upgrader(ENGINEER, "evidence", "verify", str(bundle), "--root", "0" * 64, check=False).code == 10
 

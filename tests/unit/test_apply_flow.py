@@ -706,3 +706,24 @@ def test_a_signer_who_leaves_between_two_waves_stops_the_change_though_no_commit
 
     assert hospital.fleet.asked_for("upgrade") == [WAVES[0]]
     assert state(hospital) is State.APPLYING
+
+
+def test_a_secret_that_is_not_here_stops_the_change_before_any_host_is_asked() -> None:
+    hosts = [replace(builders.make_host(1), parameters={"root": "/opt", "password": "secret:exam-db"})]
+    hospital = Hospital(hosts=hosts)
+
+    with pytest.raises(Refused, match="secret-missing"):
+        apply(hospital)
+
+    assert hospital.fleet.runs == []
+    assert events(hospital)[-1] is Event.GATE_REFUSED
+
+
+def test_a_secret_is_handed_on_by_its_name_and_stands_in_no_journal() -> None:
+    hosts = [replace(builders.make_host(1), parameters={"root": "/opt", "password": "secret:exam-db"})]
+    hospital = Hospital(hosts=hosts)
+    hospital.secrets.values["exam-db"] = "s3cret-of-exam-db"
+
+    assert apply(hospital).exit_code is ExitCode.DONE
+    assert [run.secrets for run in hospital.fleet.runs] == [("exam-db",)]
+    assert not any(b"s3cret" in line for line in hospital.journal.lines)

@@ -11,7 +11,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from threading import Event
 from typing import Any
 
-from upgrader.domain.errors import PlaybookFailed, Refused
+from upgrader.domain.errors import PlaybookFailed, PreflightFailed, Refused
 from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
 
 TRANSACTION = "upgrader.host.transaction"
@@ -32,6 +32,9 @@ RUNNER_VARIABLES = re.compile(r"(AWX|RUNNER)_\w+|ANSIBLE_(CALLBACK_PLUGINS|STDOU
 OPEN_SEARCH = "/usr/local/bin:/usr/bin:/bin"
 CANCEL_SECONDS = 1  # how often ansible-runner looks whether it should stop
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs; the folder in it is ours alone
+
+ReadSecrets = Callable[[Iterable[str]], Mapping[str, str]]
 OnReport = Callable[[HostReport], None]
 RunnerEvent = Mapping[str, Any]
 
@@ -42,8 +45,15 @@ class AnsibleFleet:
     Without a key the person's agent is asked; without known hosts those of the tree count.
     """
 
-    def __init__(self, artifacts: Path, private_key: Path | None = None, known_hosts: Path | None = None) -> None:
+    def __init__(
+        self,
+        artifacts: Path,
+        private_key: Path | None = None,
+        known_hosts: Path | None = None,
+        read_secrets: ReadSecrets | None = None,
+    ) -> None:
         self._artifacts = artifacts
+        self._read_secrets = read_secrets
         self._private_key = private_key
         self._known_hosts = known_hosts
 
@@ -55,8 +65,8 @@ class AnsibleFleet:
         """
         check_run(run)
         ledger = Ledger(run.hosts)
-        with private_folder() as folder:
-            job = self._prepare(run, folder)
+        with private_folder() as folder, self._secret_file(run.secrets) as secrets:
+            job = self._prepare(run, folder, secrets)
             ended = _drive(job, ledger, on_report)
         for report in ledger.silent():
             on_report(report)
@@ -69,7 +79,21 @@ class AnsibleFleet:
             output=str(job.artifacts / "stdout"),
         )
 
-    def _prepare(self, run: PlaybookRun, folder: Path) -> "Job":
+    @contextmanager
+    def _secret_file(self, names: Sequence[str]) -> Iterator[Path | None]:
+        """The values of these secrets in a file of memory that only we may read; None when none is needed."""
+        if not names or self._read_secrets is None:
+            yield None
+            return
+        values = self._read_secrets(names)
+        if not os.access(MEMORY, os.W_OK):
+            raise PreflightFailed("secrets-need-memory", folder=MEMORY)
+        with private_folder(MEMORY) as folder:
+            path = folder / "secrets.json"
+            path.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
+            yield path
+
+    def _prepare(self, run: PlaybookRun, folder: Path, secrets: Path | None) -> "Job":
         tree = Path(run.tree)
         limit, variables = folder / "limit", folder / "upgrade.json"
         limit.write_text("".join(f"{host}\n" for host in run.hosts), encoding="utf-8")
@@ -81,7 +105,10 @@ class AnsibleFleet:
             artifacts=_fresh_folder(self._artifacts, Path(run.playbook).stem),
             playbook=run.playbook,
             arguments=("-i", str(tree / "inventory"), "--limit", f"@{limit}", "-e", f"@{variables}", *dry),
-            environment=self._environment(tree, folder),
+            environment={
+                **self._environment(tree, folder),
+                **({"UPGRADER_SECRETS": str(secrets)} if secrets is not None else {}),
+            },
             forks=run.forks,
             timeout_seconds=run.timeout_seconds,
         )
@@ -201,11 +228,11 @@ class Ended:
 
 
 @contextmanager
-def private_folder() -> Iterator[Path]:
+def private_folder(within: Path | None = None) -> Iterator[Path]:
     """A folder that only we may enter and that is gone afterwards; short, for the sockets in it have short names."""
     before = os.umask(0o077)
     try:
-        with tempfile.TemporaryDirectory(prefix="upgrader-", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(prefix="upgrader-", dir=within, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
     finally:
         os.umask(before)

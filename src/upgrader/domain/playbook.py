@@ -32,6 +32,7 @@ class PlaybookRun:
     forks: int
     timeout_seconds: int
     dry_run: bool
+    secrets: tuple[str, ...] = ()  # names; the values are for the play alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from upgrader.domain.lifecycle import Event, Work, work_left
 from upgrader.domain.plan import Wave
 from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.request import Kind
+from upgrader.domain.secret import secrets_of
 from upgrader.domain.verdict import Verdict
 from upgrader.flow import authorize as gate
 from upgrader.flow.authorize import Examined
@@ -69,6 +70,7 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
         with site.locks.hold(hosts, purpose=f"apply {change}", holder=actor, now=site.clock()):
             running = Running(site, journal, examined.plan, examined.tree, actor, progress)
             brought = _brought(running, examined)
+            _check_secrets(running)
             if work_left(journal.history().state) is Work.START:
                 if examined.plan.kind is Kind.EMERGENCY:
                     running.write(Event.DEBT_OPENED, opening(examined.trust, examined.plan, site.clock()))
@@ -200,6 +202,12 @@ def _brought(running: Running, examined: Examined) -> Deliverables:
     except Integrity as error:
         running.write(Event.GATE_REFUSED, {"code": error.code, "fields": error.fields})
         raise
+
+
+def _check_secrets(running: Running) -> None:
+    """Every secret that a host will need can be read here. The refusal is written down before it is raised."""
+    with _refusal_written_down(running.site, running.journal, running.actor, {}):
+        running.site.secrets.read(secrets_of(running.plan, [host.name for host in running.plan.hosts]))
 
 
 def _finished(running: Running) -> Applied:

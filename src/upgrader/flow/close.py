@@ -140,6 +140,6 @@ def _write(
 ) -> Closed:
     folder.mkdir(parents=True, exist_ok=True)
     bundle, report = folder / f"{closure.change}.evidence.tar", folder / f"{closure.change}.report.html"
-    digest = site.bundles.write_bundle(bundle, files, statement, signature, secrets=())
+    digest = site.bundles.write_bundle(bundle, files, statement, signature, secrets=site.secrets.known())
     report.write_bytes(files["report.html"])
     return Closed(closure, bundle, report, digest)

@@ -7,6 +7,7 @@ from typing import Any
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.plan import Plan
 from upgrader.domain.playbook import HostReport, PlaybookResult, PlaybookRun
+from upgrader.domain.secret import secrets_of
 from upgrader.flow import upgrade
 from upgrader.flow.deliverables import Deliverables
 from upgrader.flow.site import Site
@@ -56,6 +57,7 @@ def run_playbook(running: Running, playbook: str, hosts: Sequence[str], brought:
         forks=running.site.forks,
         timeout_seconds=_limit(running, playbook),
         dry_run=False,
+        secrets=secrets_of(running.plan, hosts) if playbook == running.plan.playbooks.upgrade else (),
     )
     result = running.site.fleet(running.tree, running.site.runs_folder(running.plan.change)).run(run, on_report)
     for report in result.reports:  # hosts that no event spoke of: said, never forgotten

@@ -24,6 +24,7 @@ from upgrader.ports import (
     Paper,
     Patches,
     Prober,
+    Secrets,
     Signatures,
     Snapshot,
     Tree,
@@ -64,6 +65,7 @@ class Site:
     sleep: Callable[[float], None]
     render_report: Callable[[ReportView], str]
     bundles: Bundles
+    secrets: Secrets
     paper: Paper
 
     def change_folder(self, change: str) -> Path:

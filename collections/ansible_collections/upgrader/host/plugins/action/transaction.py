@@ -18,6 +18,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.upgrader.host.plugins.plugin_utils.host_script import STRATEGIES, host_script
+from ansible_collections.upgrader.host.plugins.plugin_utils.secret_values import SecretMissing, resolved, withheld
 from ansible_collections.upgrader.host.plugins.plugin_utils.strategy_terms import script_of, strategy_terms
 from ansible_collections.upgrader.host.plugins.plugin_utils.transfer import right_start, send
 
@@ -79,6 +80,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
                 raise  # never reached: Ansible says unreachable, and nothing was changed
             fact = _told(outcome="unreachable", step="link", detail=_one_line(str(error)))
             result["unreachable"] = True
+        fact = withheld(fact)
         result["upgrader"] = {**fact, "bytes_sent": self._sent}
         result["changed"] = bool(fact["changed"]) or (self._task.check_mode and fact.get("would") == "upgraded")
         if fact["outcome"] == "failed" or (fact["outcome"] == "rolled-back" and self._task.args["verb"] != "rollback"):
@@ -279,7 +281,7 @@ def _order(
         pairs=(
             *_listed("build", builds),
             *strategy_terms(upgrade),
-            *_pairs(upgrade, arguments.get("parameters") or {}),
+            *_pairs(upgrade, _parameters(verb, arguments)),
         ),
     )
 
@@ -329,6 +331,15 @@ def _base(verb: str, base: Mapping[str, Any], host: str) -> str:
         raise InputRefused(f"the upgrade names no base version for {host}")
     planned = str(base.get(host, UNKNOWN))
     return "*" if planned == UNKNOWN else planned
+
+
+def _parameters(verb: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The site's values for this host. Only an upgrade writes configuration, so only it needs the values of secrets."""
+    parameters = arguments.get("parameters") or {}
+    try:
+        return resolved(parameters) if verb == "upgrade" else parameters
+    except SecretMissing as error:
+        raise InputRefused(str(error)) from error
 
 
 def _pairs(upgrade: Mapping[str, Any], parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
