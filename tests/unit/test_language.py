@@ -30,6 +30,7 @@ from upgrader.domain.release import DataPromise
 from upgrader.domain.request import Kind, WhenUnstable
 from upgrader.domain.verdict import Verdict
 from upgrader.flow.audit import Part
+from upgrader.flow.host_state import Match
 from upgrader.language import Language, Texts, catalogue
 
 SOURCE = Path(upgrader.__file__).parent
@@ -107,6 +108,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     + ["state", "person", "key", "trust", "repository", "inventory"],
     "ending": Ending,
     "event": [event.name.lower() for event in TOLD_EVENTS],
+    "match": list(Match),
     "fact": [event.replace(" ", "-") for event in Event],
     "form.block": Block,
     "form.field": Field,

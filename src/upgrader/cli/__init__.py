@@ -30,6 +30,7 @@ VERBS: Mapping[str, str] = {
     "apply": "apply",
     "debts": "debts",
     "status": "status",
+    "host-state": "host_state",
     "watch": "watch",
     "soak": "soak",
     "rollback": "rollback",

@@ -23,6 +23,7 @@ from upgrader.render.data import (
 from upgrader.render.debts import debts, debts_json
 from upgrader.render.form import form_json, sheet
 from upgrader.render.form import missing as form_missing
+from upgrader.render.host_state import host_states, host_states_json
 from upgrader.render.prestaged import prestaged, prestaged_json
 from upgrader.render.text import change, changes, foreseen, pending, plan, soaked, staged, standing
 from upgrader.render.trust import next_trust, next_trust_json, past_trust_json, trust, trust_history
@@ -42,6 +43,8 @@ __all__ = [
     "foreseen",
     "form_json",
     "form_missing",
+    "host_states",
+    "host_states_json",
     "next_trust",
     "next_trust_json",
     "past_trust_json",
