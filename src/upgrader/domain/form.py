@@ -322,7 +322,7 @@ def _how(known: Known) -> Lines:
         ),
         Field.ROLLBACK: (
             Phrase("stops", limits),
-            Phrase("takes-itself-back", {"seconds": str(plan.confirm_seconds)}),
+            *([] if plan.release.correction else [Phrase("takes-itself-back", {"seconds": str(plan.confirm_seconds)})]),
             Phrase(f"unstable-{plan.soak.when_unstable}"),
             *([said.rollback_trigger] if said.rollback_trigger else []),
         ),
