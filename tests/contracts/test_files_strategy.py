@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from contracts.sh_host import SERVICE, SYSTEM, Build, ShHost, make_build, pack, whole_script
+from contracts.place_host import PlaceHost, service_text
+from contracts.sh_host import SYSTEM, Build, ShHost, make_build, pack, whole_script
 
 LATER = "CHG-2026-0002.0123456789ab"
-INTO_VERSION, IN_PLACE = whole_script("files"), whole_script("files_in_place")
+INTO_VERSION = whole_script("files")
 
 
 def digest(path: Path) -> str:
@@ -124,37 +125,12 @@ def test_an_ill_set_of_files_is_taken_back(versions: VersionHost) -> None:
     assert versions.service_runs()
 
 
-@dataclass
-class PlaceHost(ShHost):
-    """A folder as a vendor installed it by hand, with a version file and a service of its own."""
-
-    @property
-    def text(self) -> str:
-        return IN_PLACE
-
-    @property
-    def target(self) -> Path:
-        return self.folder / "srv/a lis"
-
-    @property
-    def current(self) -> str:
-        return (self.target / "VERSION").read_text().strip()
-
-    def lines(self, build: Build, **inputs: Any) -> str:
-        return super().lines(build, **{"target": str(self.target), "version_file": "VERSION", **inputs})
-
-    def service_runs(self) -> bool:
-        pid = self.target / "data/pid"
-        return pid.exists() and Path(f"/proc/{pid.read_text().strip()}").exists()
-
-
 @pytest.fixture
 def place(host: ShHost) -> Iterator[PlaceHost]:
     made = PlaceHost(host.folder, host.shell, host.path, host.id)
-    service = SERVICE.replace("@version@", "1.0").replace("@start@", ":").replace("@stop@", ":")
     files = {
         "VERSION": "1.0\n",
-        "bin/service": service.replace("../../shared", "data"),
+        "bin/service": service_text("1.0"),
         "bin/health": "#!/bin/sh\nexit 0\n",
         "web/page 页": "first\n",
         "etc/site.conf": "by the site\n",

@@ -32,7 +32,7 @@ place_kept() { # of this key; the new files lie beside those they replace, under
     beside=.upgrader-$key
 }
 
-strategy_programs() { printf 'tar find sort stat chown cut du'; }
+strategy_programs() { printf 'tar find sort stat chown cut du tail'; }
 
 strategy_home() { printf '%s' "$place"; }
 
@@ -180,7 +180,8 @@ strategy_can_go_back() { # false, with detail
 strategy_prune() {
     place_kept
     [ ! -r "$kept/known" ] || cp "$kept/known" "$state/known"
-    for old in "$state"/kept.*; do
+    # shellcheck disable=SC2012 # names of our own, and ls alone sorts by time
+    ls -1td "$state"/kept.* | tail -n +$((keep + 1)) | while IFS= read -r old; do
         [ "$old" = "$kept" ] || rm -rf "$old"
     done
 }

@@ -410,7 +410,8 @@ strategy_prune() { # keep the newest packages; never those that are installed, n
         count=$((count + 1))
         [ "$count" -le "$((keep - 1))" ] || rm -rf "${packages:?}/$name"
     done
-    for old in "$state"/kept.*; do
+    # shellcheck disable=SC2012 # names of our own, and ls alone sorts by time
+    ls -1td "$state"/kept.* | tail -n +$((keep + 1)) | while IFS= read -r old; do
         [ "$old" = "$kept" ] || rm -rf "$old"
     done
 }
