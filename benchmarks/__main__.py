@@ -1,9 +1,9 @@
-"""python -m benchmarks [verbs|gate|apply|downtime|memory]…; without a name, all of them. About a quarter of an hour."""
+"""python -m benchmarks [verbs|gate|pieces|apply|downtime|memory]…; all if none is named: a quarter of an hour."""
 
 import argparse
 from collections.abc import Callable, Mapping
 
-from benchmarks import comparison, gate, verbs
+from benchmarks import comparison, gate, pieces, verbs
 from benchmarks.cost import Meter, become_measured
 
 
@@ -29,6 +29,12 @@ def show_gate(_meter: Meter, _: argparse.Namespace) -> None:
     gate.main()
 
 
+def show_pieces(meter: Meter, arguments: argparse.Namespace) -> None:
+    print(f"{'one host, ' + str(arguments.megabytes) + ' MB':52} {'wall s':>8} {'CPU s':>8}")
+    for line in pieces.lines(meter, megabytes=arguments.megabytes):
+        print(line, flush=True)
+
+
 def show_comparison(meter: Meter, arguments: argparse.Namespace) -> None:
     hosts = arguments.hosts
     results = comparison.compare(
@@ -52,6 +58,7 @@ def show_downtime(_meter: Meter, arguments: argparse.Namespace) -> None:
 BENCHMARKS: Mapping[str, Callable[[Meter, argparse.Namespace], None]] = {
     "verbs": show_verbs,
     "gate": show_gate,
+    "pieces": show_pieces,
     "apply": show_comparison,
     "downtime": show_downtime,
     "memory": show_memory,
