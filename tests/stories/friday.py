@@ -38,7 +38,7 @@ class Friday:
     def of(cls, hospital: Hospital) -> Self:
         """Bring four changes to where they stand on Friday evening, and keep a copy of it all."""
         hospital.staged(RELEASE)
-        over = _planned(hospital, ENGINEER, "now → +20s", HEAD, INFORMATION)
+        over = _planned(hospital, ENGINEER, "now → +60s", HEAD, INFORMATION)
         ready = _planned(hospital, ENGINEER, "now → +4h", HEAD, INFORMATION)
         later = _planned(hospital, ENGINEER, "+2h → +5h", HEAD, INFORMATION)
         unsigned = _planned(hospital, INFORMATION, "now → +4h")

@@ -1,10 +1,12 @@
 """Who signed, and what their signature covers."""
 
 import json
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from fido import Token
@@ -12,8 +14,10 @@ from stories.attacker import Attacker, approval, signature_of
 from stories.attacks.row import Row
 from stories.drops import flipped
 from stories.friday import HEAD_ROLE, INFORMATION_ROLE, Friday
+from upgrader.domain.enrolment import Enrolment
+from upgrader.domain.names import PersonId, SiteId
 from upgrader.domain.record import Namespace, write_record
-from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, TESTER
+from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, SITE, TESTER
 from upgrader.lab.keys import ensure_key
 
 
@@ -294,15 +298,36 @@ def a_certificate_stands_for_the_key(friday: Friday, attacker: Attacker) -> str:
 
 
 def _ask_the_head_for_a_pin(friday: Friday, attacker: Attacker, token: Token) -> None:
-    """A new trust file: the head has this token too, and in their role only a token with its PIN counts."""
+    """A new trust file: the head has enrolled this token, and in their role only a token with its PIN counts."""
     policy = json.loads(friday.hospital.policy())
     policy["roles"][HEAD_ROLE] = {"organisation": "hospital", "proof": "pin"}
     (head,) = (person for person in policy["people"] if person["id"] == HEAD)
     head["keys"].append(token.public)
-    file = attacker.key.with_name("policy.yml")
+    folder = attacker.key.parent
+    proof, file = _enrolled(friday, token, folder), folder / "policy.yml"
     file.write_text(json.dumps(policy), encoding="utf-8")
-    root = ("--root-key", str(friday.hospital.root_key))
-    assert friday.upgrader(ENGINEER, "trust", "update", "--policy", str(file), *root).code == 0
+    signed = ("--policy", str(file), "--proof", str(proof), "--root-key", str(friday.hospital.root_key))
+    answer = friday.upgrader(ENGINEER, "trust", "update", *signed, "--reason", "tokens for the head")
+    assert answer.code == 0, answer.err
+
+
+def _enrolled(friday: Friday, token: Token, folder: Path) -> Path:
+    """The proof that the head holds the token, as `trust enrol` would have written it."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    enrolment = Enrolment(
+        format=Enrolment.FORMAT,
+        site=SiteId(SITE),
+        person=PersonId(HEAD),
+        key=token.public,
+        issued=now,
+        expires=now + timedelta(days=1),
+        nonce=secrets.token_hex(16),
+        reason="a token of one's own",
+    )
+    proof = folder / enrolment.file_name
+    proof.write_bytes(enrolment.to_bytes())
+    proof.with_name(f"{proof.name}.sig").write_bytes(token.sign(enrolment.to_bytes(), Namespace.ENROLMENT))
+    return proof
 
 
 def _forged_by_the_head(friday: Friday, attacker: Attacker, **fields: Any) -> str:
@@ -340,10 +365,10 @@ def _signature_made_by(
 
 
 REFUSED = (
-    Row(nobody_signed, "approvals-missing", f"{INFORMATION_ROLE} 1, {HEAD_ROLE} 1"),
-    Row(one_signature_is_short, "approvals-missing", f"{INFORMATION_ROLE} 1"),
+    Row(nobody_signed, "approvals-missing", "Information Department 1, Head of the Information Department 1"),
+    Row(one_signature_is_short, "approvals-missing", "Information Department 1"),
     Row(the_requester_signs_as_approver, "approvals-missing", "requester-signed"),
-    Row(one_person_signs_twice, "approvals-missing", f"{INFORMATION_ROLE} 1"),
+    Row(one_person_signs_twice, "approvals-missing", "Information Department 1"),
     Row(a_stranger_signs, "approvals-missing", "person-not-active"),
     Row(a_stranger_signs_in_anothers_name, "key-not-known", HEAD),
     Row(the_signer_does_not_hold_the_role, "approvals-missing", "role-not-held"),
