@@ -103,6 +103,7 @@ class Lab:
                 [*self.ssh_command(host), command],
                 capture_output=True,
                 text=True,
+                errors="replace",
                 stdin=subprocess.DEVNULL,
                 timeout=timeout,
                 check=False,
