@@ -4,6 +4,7 @@ import base64
 import contextlib
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -570,6 +571,13 @@ def test_settings_read_back_as_they_were_written(
 @given(st.integers(0, 10**9))
 def test_durations_read_back_as_they_were_written(seconds: int) -> None:
     assert read_duration(write_duration(seconds)) == seconds
+
+
+def test_a_request_names_the_change_that_it_supersedes() -> None:
+    good = read_request(REQUEST.encode(), "request.yml")
+    request = replace(good, supersedes=ChangeId("CHG-2026-0007"))
+
+    assert read_request(write_request(request).encode(), "request.yml") == request
 
 
 def test_a_request_that_could_not_be_read_back_is_not_written() -> None:

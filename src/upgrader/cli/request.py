@@ -45,6 +45,7 @@ def command(texts: Texts) -> click.Command:
     @click.option(
         "--when-unstable", type=unstable, default="hold", show_default=True, help=texts("cli.request.when-unstable")
     )
+    @click.option("--supersedes", metavar="CHANGE", callback=name_of(ChangeId), help=texts("cli.request.supersedes"))
     @click.option("--downgrade", metavar="REASON", help=texts("cli.request.downgrade"))
     @click.option("--fill", multiple=True, metavar="KEY=TEXT", callback=answers, help=texts("cli.option.fill"))
     @pass_desk
@@ -66,6 +67,7 @@ def command(texts: Texts) -> click.Command:
             waves=WaveSizes(options["canaries"], options["wave_size"]),
             soak=Soak(options["soak"], options["soak_interval"], WhenUnstable(options["when_unstable"])),
             downgrade=options["downgrade"],
+            supersedes=options["supersedes"],
             particulars=site.documents.read_answers(options["fill"]) if options["fill"] else Particulars(),
         )
         requested = request_change(site, wanted)

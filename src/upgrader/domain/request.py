@@ -53,7 +53,10 @@ class Soak:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """`downgrade` says why hosts should go back to an older release than they have; None where no host may."""
+    """`downgrade` says why hosts should go back to an older release than they have; None where no host may.
+
+    `supersedes` is the change in whose place this one is asked for.
+    """
 
     change: ChangeId
     kind: Kind
@@ -66,4 +69,5 @@ class Request:
     waves: WaveSizes
     soak: Soak
     downgrade: str | None = None
+    supersedes: ChangeId | None = None
     particulars: Particulars = field(default_factory=Particulars)

@@ -4,10 +4,12 @@ import re
 from dataclasses import dataclass, replace
 
 from upgrader.domain.errors import BadInput, Refused
-from upgrader.domain.lifecycle import Event
+from upgrader.domain.lifecycle import Event, advance
 from upgrader.domain.names import ChangeId
 from upgrader.domain.request import Request
 from upgrader.flow import repository
+from upgrader.flow.cancel import cancel_change
+from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.site import Site
 from upgrader.flow.stage import MANIFEST
@@ -23,6 +25,7 @@ def request_change(site: Site, wanted: Request) -> Requested:
     """Give the change its number, write request.yml, commit it, push it, and open the journal.
 
     `wanted.change` is only a placeholder: the number is the next free one of the year in the site's repository.
+    A superseded change is cancelled. Raises Refused when it has begun, BadInput when it is not known here.
     """
     person = acting_person(site)
     site.clone.pull()
@@ -31,6 +34,8 @@ def request_change(site: Site, wanted: Request) -> Requested:
         raise BadInput("release-not-staged", release=f"{wanted.system} {wanted.version}", file=release)
     length = wanted.window.closes - wanted.window.opens
     site.trust.load().rule(wanted.kind).check_window(wanted.kind, length)
+    if wanted.supersedes is not None:
+        advance(read_history(site, wanted.supersedes).state, Event.CHANGE_CANCELLED)
     request = replace(wanted, change=next_change(site, site.change_prefix), requester=person)
     file = f"{repository.change_folder(request.change)}/request.yml"
     text = site.documents.write_request(request)
@@ -39,6 +44,8 @@ def request_change(site: Site, wanted: Request) -> Requested:
     with site.journal(request.change) as journal:
         data = {"system": request.system, "version": request.version, "kind": request.kind, "reason": request.reason}
         journal.write(Event.CHANGE_REQUESTED, data, at=site.clock(), actor=person)
+    if request.supersedes is not None:
+        cancel_change(site, request.supersedes, f"superseded by {request.change}")
     return Requested(request, file)
 
 

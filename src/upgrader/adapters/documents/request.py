@@ -60,6 +60,8 @@ def write_request(request: Request) -> str:
     )
     if request.downgrade is not None:
         written += DOWNGRADE.format(downgrade=quoted(request.downgrade))
+    if request.supersedes is not None:
+        written += SUPERSEDES.format(supersedes=request.supersedes)
     read_request(written.encode(), "request.yml")
     return written
 
@@ -99,6 +101,10 @@ soak:
 DOWNGRADE = """
 # A declared way back to an older release, and why; the signers see it / 声明降级及原因，签署人可见
 downgrade: {downgrade}
+"""
+SUPERSEDES = """
+# The change in whose place this one was asked for / 本变更所取代的变更
+supersedes: {supersedes}
 """
 
 
@@ -167,6 +173,7 @@ class _Request(Model):
     waves: _Waves
     soak: _Soak
     downgrade: Line | None = None
+    supersedes: Change | None = None
     form: ParticularsModel = ParticularsModel()
 
     def to_domain(self) -> Request:
@@ -186,6 +193,7 @@ class _Request(Model):
                 self.soak.when_unstable,
             ),
             downgrade=self.downgrade,
+            supersedes=self.supersedes,
             particulars=self.form.to_domain(),
         )
 
