@@ -34,7 +34,7 @@ docs: $(READY) ## 重新生成由代码得出的文档 / print the documents tha
 	@$(BIN)/python -m upgrader.domain.lifecycle > docs/lifecycle.md
 
 lock: ## 重新锁定依赖（需要 uv）/ lock the dependencies again (needs uv)
-	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra paper --extra builds pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra paper pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 benchmarks/requirements.in -o benchmarks/requirements.lock
 
