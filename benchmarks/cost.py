@@ -9,6 +9,7 @@ import os
 import signal
 import statistics
 import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -66,6 +67,7 @@ def become_measured() -> Meter:
         raise OSError(ctypes.get_errno(), "prctl")
     root, child = os.getpid(), os.fork()
     if child == 0:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended, folders are removed
         return Meter(root)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGINT))
