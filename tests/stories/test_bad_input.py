@@ -278,7 +278,7 @@ USAGE: list[tuple[str, tuple[str, ...], str]] = [
     ("the end of a change that is not there", ("close", NOBODYS), NOBODYS),
     ("no more of a change that is not there", ("cancel", NOBODYS, "--reason", "so"), NOBODYS),
     ("a drop that is not there", ("stage", "/nonexistent"), "/nonexistent"),
-    ("a drop that is a file", ("stage", "/etc/hostname"), "/etc/hostname"),
+    ("a drop that is a file", ("stage", "/etc/hostname"), "hostname"),
     (
         "a policy that is not there",
         ("trust", "update", "--policy", "/nonexistent", "--root-key", "/etc/hostname"),

@@ -62,6 +62,18 @@ def test_an_emergency_runs_with_one_signature_and_owes_the_others(hospital: Hosp
     assert hospital.upgrader(ENGINEER, "evidence", "verify", bundle).code == 0
 
 
+def test_a_new_request_in_the_place_of_an_old_one_ends_the_old_one(hospital: Hospital) -> None:
+    old = hospital.change_ready(GOOD)
+    asked = ("request", SYSTEM, GOOD, "--reason", "other hosts", "--window", "now → +4h", "--supersedes", old, *SHORT)
+
+    new = _try(hospital, ENGINEER, *asked).json()["change"]
+
+    assert hospital.upgrader(ENGINEER, "--json", "status", old).json()["state"] == "cancelled"
+    assert hospital.upgrader(ENGINEER, "--json", "status", new).json()["state"] == "requested"
+    assert _code(_try(hospital, ENGINEER, "apply", old), "change-not-in-state")
+    assert _code(_try(hospital, ENGINEER, *asked), "change-not-in-state")
+
+
 def test_a_lost_key_signs_nothing_and_a_new_one_does(hospital: Hospital, tmp_path: Path) -> None:
     change = hospital.change_ready(GOOD)
     root = ("--root-key", str(hospital.root_key))
@@ -88,18 +100,6 @@ def test_a_lost_key_signs_nothing_and_a_new_one_does(hospital: Hospital, tmp_pat
     newest = hospital.state / "trust" / "trust.3.json"
     newest.unlink()
     assert _code(_try(hospital, ENGINEER, "approvals", change), "trust-rolled-back")
-
-
-def test_a_new_request_in_the_place_of_an_old_one_ends_the_old_one(hospital: Hospital) -> None:
-    old = hospital.change_ready(GOOD)
-    asked = ("request", SYSTEM, GOOD, "--reason", "other hosts", "--window", "now → +4h", "--supersedes", old, *SHORT)
-
-    new = _try(hospital, ENGINEER, *asked).json()["change"]
-
-    assert hospital.upgrader(ENGINEER, "--json", "status", old).json()["state"] == "cancelled"
-    assert hospital.upgrader(ENGINEER, "--json", "status", new).json()["state"] == "requested"
-    assert _code(_try(hospital, ENGINEER, "apply", old), "change-not-in-state")
-    assert _code(_try(hospital, ENGINEER, *asked), "change-not-in-state")
 
 
 def _request(hospital: Hospital, window: str) -> Answer:

@@ -178,7 +178,7 @@ FORGED = (
     Row(a_byte_of_the_trust_file_is_flipped, 10, "record-not-canonical", "trust.1.json"),
     Row(a_byte_of_the_statement_is_flipped, 13, "evidence-seal-broken", "statement.json"),
     Row(a_byte_of_the_seal_is_flipped, 13, "evidence-seal-broken", "statement.json"),
-    Row(it_ends_too_early, 13, "evidence-damaged", "trust.2.json"),
+    Row(it_ends_too_early, 13, "evidence-damaged", "byte"),
     Row(something_was_added_behind_it, 13, "evidence-damaged", "byte"),
     Row(it_was_packed_again, 13, "evidence-damaged", "byte 0"),
     Row(it_is_empty, 13, "evidence-damaged", "byte 0"),
