@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 ADDRESS = "127.0.83.1"
+LINGERS = 0.5  # seconds between the last byte over a bad link and its end: what came before has been read by then
 SSHD = """\
 Port {port}
 ListenAddress {address}
@@ -128,6 +129,7 @@ def _carry(source: socket.socket, target: socket.socket, budget: int | None) -> 
     with suppress(OSError):
         while chunk := source.recv(16384):
             if budget is not None and (budget := budget - len(chunk)) < 0:
+                time.sleep(LINGERS)
                 break
             target.sendall(chunk)
     for one in (source, target):

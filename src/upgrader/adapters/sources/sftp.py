@@ -13,7 +13,7 @@ from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.source import Address
 
 CONNECT_SECONDS, SILENT_SECONDS = 10, 30
-CHUNK = 256 * 1024
+CHUNK = 32 * 1024  # what one request brings; a larger one would be lost whole when the link breaks in it
 # A server has a key of several kinds and shows one: each is asked for until it is the one that was said.
 KEY_KINDS = (
     ("ssh-ed25519",),
