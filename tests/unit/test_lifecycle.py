@@ -84,7 +84,7 @@ def test_the_way_back_is_open_from_the_first_wave_until_acceptance() -> None:
 
 
 def test_events_are_facts_in_the_past_tense_and_each_has_its_own_words() -> None:
-    past = {"made", "found", "incomplete"}
+    past = {"made", "found", "incomplete", "withdrawn"}
 
     assert len({event.value for event in Event}) == len(Event)
     for event in Event:
@@ -111,6 +111,7 @@ def test_apply_finds_work_where_hosts_wait_and_nowhere_else() -> None:
     assert {state: work_left(state) for state in State if work_left(state) is not Work.NOTHING} == {
         State.PLANNED: Work.START,
         State.AUTHORIZED: Work.START,
+        State.SCHEDULED: Work.START,
         State.APPLYING: Work.GO_ON,
         State.ROLLING_BACK: Work.GO_BACK,
         State.STUCK: Work.GO_BACK,

@@ -16,6 +16,7 @@ class State(StrEnum):
     REQUESTED = "requested"
     PLANNED = "planned"
     AUTHORIZED = "authorized"
+    SCHEDULED = "scheduled"
     APPLYING = "applying"
     SOAKING = "soaking"
     STABLE = "stable"
@@ -40,7 +41,11 @@ class Event(StrEnum):
     GATE_REFUSED = "gate refused"
     PRESTAGE_STARTED = "prestage started"
     HOST_PRESTAGED = "host prestaged"
+    CHANGE_SCHEDULED = "change scheduled"
+    SCHEDULE_WITHDRAWN = "schedule withdrawn"
+    START_EXPIRED = "start expired"
     APPLY_STARTED = "apply started"
+    APPLY_INTERRUPTED = "apply interrupted"
     WAVE_STARTED = "wave started"
     HOST_REPORTED = "host reported"
     WAVE_FINISHED = "wave finished"
@@ -68,6 +73,15 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.AUTHORIZED, Event.PLAN_MADE): State.PLANNED,  # a new plan voids every approval of the old one
     (State.PLANNED, Event.PLAN_AUTHORIZED): State.AUTHORIZED,
     (State.AUTHORIZED, Event.PLAN_AUTHORIZED): State.AUTHORIZED,
+    (State.PLANNED, Event.CHANGE_SCHEDULED): State.SCHEDULED,
+    (State.AUTHORIZED, Event.CHANGE_SCHEDULED): State.SCHEDULED,
+    (State.SCHEDULED, Event.CHANGE_SCHEDULED): State.SCHEDULED,  # another time
+    (State.SCHEDULED, Event.PLAN_MADE): State.PLANNED,
+    (State.SCHEDULED, Event.PLAN_AUTHORIZED): State.AUTHORIZED,  # the gate said yes; it stays on the schedule
+    (State.SCHEDULED, Event.SCHEDULE_WITHDRAWN): State.PLANNED,
+    (State.AUTHORIZED, Event.SCHEDULE_WITHDRAWN): State.AUTHORIZED,
+    (State.SCHEDULED, Event.START_EXPIRED): State.PLANNED,
+    (State.AUTHORIZED, Event.START_EXPIRED): State.AUTHORIZED,
     (State.APPLYING, Event.PLAN_AUTHORIZED): State.APPLYING,  # checked again before every wave
     (State.AUTHORIZED, Event.APPLY_STARTED): State.APPLYING,
     (State.APPLYING, Event.SOAK_STARTED): State.SOAKING,
@@ -95,6 +109,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.REQUESTED, Event.CHANGE_CANCELLED): State.CANCELLED,
     (State.PLANNED, Event.CHANGE_CANCELLED): State.CANCELLED,
     (State.AUTHORIZED, Event.CHANGE_CANCELLED): State.CANCELLED,
+    (State.SCHEDULED, Event.CHANGE_CANCELLED): State.CANCELLED,
 }
 
 
@@ -110,6 +125,7 @@ class Work(StrEnum):
 WORK_LEFT: Mapping[State, Work] = {
     State.PLANNED: Work.START,
     State.AUTHORIZED: Work.START,
+    State.SCHEDULED: Work.START,
     State.APPLYING: Work.GO_ON,
     State.ROLLING_BACK: Work.GO_BACK,
     State.STUCK: Work.GO_BACK,

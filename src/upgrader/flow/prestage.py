@@ -21,7 +21,7 @@ from upgrader.flow.site import Site
 from upgrader.ports import Journal, Progress
 
 PRESTAGE = "playbooks/prestage.yml"
-BEFORE_APPLY = frozenset({State.PLANNED, State.AUTHORIZED})
+BEFORE_APPLY = frozenset({State.PLANNED, State.AUTHORIZED, State.SCHEDULED})
 AWAY = frozenset({HostOutcome.UNREACHABLE, HostOutcome.OFFLINE})
 
 
