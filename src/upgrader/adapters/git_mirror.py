@@ -88,8 +88,10 @@ class Snapshot:
 
     def files(self, *prefixes: str) -> tuple[Blob, ...]:
         """All files at or under the prefixes, sorted by path."""
+        paths = self.paths(*prefixes)
         with self._mirror.objects() as objects:
-            return tuple(self._blob(path, objects) for path in self.paths(*prefixes))
+            contents = objects.blobs([self._items[path].id for path in paths])
+        return tuple(Blob(path, self._items[path].mode, content) for path, content in zip(paths, contents, strict=True))
 
     def read(self, path: str) -> bytes | None:
         """The content of one file; None when the commit does not have it."""
