@@ -9,7 +9,7 @@ import pytest
 
 import builders
 from builders import BOTH, DEPARTMENT, ENGINEER, HEAD, INFORMATICIAN, INFORMATION, NOW, REQUESTER, make_emergency
-from fakes import Hospital, sealed
+from fakes import Hospital, Killed, sealed
 from upgrader.adapters.journal_file import JournalFile
 from upgrader.adapters.journal_search import JournalSearch
 from upgrader.domain import plain
@@ -133,6 +133,23 @@ def pay(hospital: Hospital) -> None:
         assert signed.record is not None
         told = replace(signed.record, plan=hospital.plan.digest, journal=debt.runs[-1])
         hospital.branch.add(sealed(told, f"approvals/{builders.CHANGE}"))
+
+
+def test_an_emergency_that_is_killed_as_it_begins_owes_its_signatures_once() -> None:
+    hospital = emergency()
+
+    def kill(moment: str) -> None:
+        if moment == "after" and hospital.journal.history().entries[-1].event is Event.DEBT_OPENED:
+            raise Killed
+
+    hospital.journal.kills = kill
+    with pytest.raises(Killed):
+        apply_change(hospital.site(), builders.CHANGE, hospital.progress)
+    hospital.journal.kills = lambda _: None
+
+    apply_change(hospital.site(), builders.CHANGE, hospital.progress)
+
+    assert len(hospital.journal.history().of(Event.DEBT_OPENED)) == 1
 
 
 def test_an_emergency_opens_its_debt_right_before_it_begins() -> None:

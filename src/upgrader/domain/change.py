@@ -14,6 +14,7 @@ from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.release import Thresholds
 
 REACHED = frozenset({HostOutcome.UPGRADED, HostOutcome.UNCHANGED})
+SILENT = frozenset({HostOutcome.NOT_RUN, HostOutcome.UNREACHABLE, HostOutcome.OFFLINE})
 
 
 @dataclass(frozen=True, slots=True)

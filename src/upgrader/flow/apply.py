@@ -4,14 +4,14 @@ Call it again after a crash: the journal says where it stopped, every host knows
 nothing runs twice.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from upgrader.domain import plain
 from upgrader.domain.authorization import Authorization
-from upgrader.domain.change import REACHED, Change, breach, view
+from upgrader.domain.change import REACHED, SILENT, Change, breach, view
 from upgrader.domain.debt import opening
 from upgrader.domain.errors import ExitCode, Integrity, Refused, UpgraderError
 from upgrader.domain.lifecycle import Event, Work, work_left
@@ -28,7 +28,13 @@ from upgrader.flow.deliverables import Deliverables, deliverables
 from upgrader.flow.forecast import check_last_safe_moment
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
-from upgrader.flow.roll_back import TakenBack, authorized_plan, resume_rollback, take_back
+from upgrader.flow.roll_back import (
+    TakenBack,
+    authorized_before,
+    authorized_plan,
+    resume_rollback,
+    take_back,
+)
 from upgrader.flow.running import Running, run_playbook
 from upgrader.flow.site import Site
 from upgrader.flow.soak import judge_wave
@@ -60,8 +66,29 @@ def apply_change(site: Site, change: str, progress: Progress) -> Applied:
                 return _nothing_left(site, change)
             case Work.GO_BACK:
                 return _applied_back(resume_rollback(site, change, journal, actor, progress))
-            case Work.START | Work.GO_ON:
+            case Work.GO_ON:
+                settled = _settle_what_ran(site, change, journal, actor, progress)
+                return settled or _apply(site, change, journal, actor, progress)
+            case Work.START:
                 return _apply(site, change, journal, actor, progress)
+
+
+def _settle_what_ran(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied | None:
+    """After a stop: judge the wave that ended unjudged, begin the soak when all are stable. None: waves are left.
+
+    Needs nobody's word and no window: no host gets anything new, and the way back is part of what was signed.
+    """
+    plan = authorized_plan(site, change, journal.history())
+    stood = view(journal.history(), plan)
+    over = [wave for wave in plan.waves if stood.waves[wave.number].started and not _unproven(stood, wave)]
+    unjudged = [wave for wave in over if stood.waves[wave.number].verdict != Verdict.STABLE]
+    if not unjudged and len(over) < len(plan.waves):
+        return None
+    with authorized_before(site, change, journal, actor, progress) as running:
+        for wave in unjudged:
+            if because := _finish_wave(running, wave):
+                return _applied_back(take_back(running, because))
+        return _begin_soak(running) if len(over) == len(plan.waves) else None
 
 
 def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied:
@@ -72,8 +99,7 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
             brought = _brought(running, examined)
             _check_secrets(running)
             if work_left(journal.history().state) is Work.START:
-                if examined.plan.kind is Kind.EMERGENCY:
-                    running.write(Event.DEBT_OPENED, opening(examined.trust, examined.plan, site.clock()))
+                _open_debt(running, examined)
                 running.write(Event.APPLY_STARTED, {"plan": examined.plan.digest.hex})
             latest = examined
             for wave in running.plan.waves:
@@ -83,9 +109,15 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
                 _check_time(running, latest, wave)
                 if because := _upgrade_wave(running, wave, brought):
                     return _applied_back(take_back(running, because))
-            gate.check_tree(site, running.tree)
-            running.write(Event.SOAK_STARTED, {"seconds": running.plan.soak.seconds})
-            return _finished(running)
+            return _begin_soak(running)
+
+
+def _open_debt(running: Running, examined: Examined) -> None:
+    """An emergency owes signatures from here on; a start that was cut short has written that down already."""
+    opened = running.journal.history().last(Event.DEBT_OPENED)
+    known = opened is not None and opened.data["plan"] == running.plan.digest.hex
+    if running.plan.kind is Kind.EMERGENCY and not known:
+        running.write(Event.DEBT_OPENED, opening(examined.trust, examined.plan, running.site.clock()))
 
 
 def _is_done(running: Running, wave: Wave) -> bool:
@@ -93,11 +125,40 @@ def _is_done(running: Running, wave: Wave) -> bool:
     return view(running.journal.history(), running.plan).waves[wave.number].verdict == Verdict.STABLE
 
 
+def _begin_soak(running: Running) -> Applied:
+    gate.check_tree(running.site, running.tree)
+    running.write(Event.SOAK_STARTED, {"seconds": running.plan.soak.seconds})
+    return _finished(running)
+
+
 def _upgrade_wave(running: Running, wave: Wave, brought: Deliverables) -> str:
-    """Upgrade one wave and judge it. Gives the code of the broken rule; empty when all is well."""
-    running.write(Event.WAVE_STARTED, {"wave": wave.number, "name": wave.name, "hosts": list(wave.hosts)})
-    run_playbook(running, running.plan.playbooks.upgrade, wave.hosts, brought)
-    running.write(Event.WAVE_FINISHED, {"wave": wave.number})
+    """Upgrade one wave and judge it. Gives the code of the broken rule; empty when all is well.
+
+    A wave that was cut short goes on with the hosts that have not said yet what became of them.
+    """
+    if left := _unproven(view(running.journal.history(), running.plan), wave):
+        running.write(Event.WAVE_STARTED, {"wave": wave.number, "name": wave.name, "hosts": list(left)})
+        run_playbook(running, running.plan.playbooks.upgrade, left, brought)
+    return _finish_wave(running, wave)
+
+
+def _unproven(stood: Change, wave: Wave) -> Sequence[str]:
+    """The hosts that have still to be asked: after the end of a wave none, before it those that said nothing."""
+    if stood.waves[wave.number].finished:
+        return ()
+    return [name for name in wave.hosts if stood.hosts[name].outcome in SILENT]
+
+
+def _finish_wave(running: Running, wave: Wave) -> str:
+    """Judge a wave whose hosts have all been asked, once: what the journal says of it stands.
+
+    Gives the code of the broken rule.
+    """
+    before = view(running.journal.history(), running.plan).waves[wave.number]
+    if before.verdict:
+        return "" if before.verdict == Verdict.STABLE else f"wave-{before.verdict}"
+    if not before.finished:
+        running.write(Event.WAVE_FINISHED, {"wave": wave.number})
     after = view(running.journal.history(), running.plan)
     if because := breach(after.hosts.values(), wave.number, running.plan.thresholds):
         return because

@@ -29,7 +29,8 @@ class TakenBack:
 def roll_back_change(site: Site, change: str, reason: str, progress: Progress) -> TakenBack:
     """Take a change back because a person says so, outside the window too: the way back is part of what was signed.
 
-    Raises Refused when the change is not in a state that can be taken back.
+    Asked again after a crash, it goes on where it stopped. Raises Refused when the change is not in a state that can be
+    taken back.
     """
     actor = acting_person(site)
     read_history(site, change)
@@ -38,6 +39,8 @@ def roll_back_change(site: Site, change: str, reason: str, progress: Progress) -
         site.journal(change) as journal,
     ):
         state = journal.history().state
+        if may(state, Event.ROLLBACK_FINISHED):
+            return resume_rollback(site, change, journal, actor, progress)
         if not may(state, Event.ROLLBACK_STARTED):
             raise Refused("change-not-in-state", state=state, event=Event.ROLLBACK_STARTED, legal="-")
         with authorized_before(site, change, journal, actor, progress) as running:

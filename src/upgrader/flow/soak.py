@@ -14,7 +14,7 @@ from upgrader.domain.request import WhenUnstable
 from upgrader.domain.verdict import Judgement, Measurement, Reading, Verdict, judge
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
-from upgrader.flow.roll_back import authorized_before, take_back
+from upgrader.flow.roll_back import TakenBack, authorized_before, resume_rollback, take_back
 from upgrader.flow.running import Running
 from upgrader.flow.site import Site
 from upgrader.ports import ProbedHost, Progress
@@ -29,6 +29,7 @@ EXIT_CODES = {
     Verdict.UNSTABLE: ExitCode.UNSTABLE,
     Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
 }
+BECAUSE = "soak-unstable"
 WATCHED = frozenset({HostOutcome.UPGRADED, HostOutcome.UNCHANGED})
 
 
@@ -60,8 +61,8 @@ def judge_wave(running: Running, wave: Wave, hosts: Sequence[str]) -> Judgement:
 def soak_change(site: Site, change: str, progress: Progress, *, wait: bool, again: bool = False) -> Soaked:
     """Watch a change until its soak is over and give the verdict; without `wait`, measure once and say what is left.
 
-    Every round is in the journal, so a soak that was interrupted goes on where it was. `again` begins a new one, for
-    the person who decides after a verdict of inconclusive or unstable.
+    Every round is in the journal, so a soak that was interrupted goes on where it was, and so does the way back that it
+    had begun. `again` begins a new one, for the person who decides after a verdict of inconclusive or unstable.
     """
     actor = acting_person(site)
     read_history(site, change)
@@ -70,6 +71,8 @@ def soak_change(site: Site, change: str, progress: Progress, *, wait: bool, agai
         site.journal(change) as journal,
     ):
         state = journal.history().state
+        if may(state, Event.ROLLBACK_FINISHED) and _began_the_way_back(journal.history()):
+            return _taken_back(resume_rollback(site, change, journal, actor, progress), journal.history())
         if not may(state, Event.FOUND_STABLE):
             raise Refused("change-not-in-state", state=state, event=Event.FOUND_STABLE, legal="-")
         with authorized_before(site, change, journal, actor, progress) as running:
@@ -166,7 +169,17 @@ def _found(running: Running, judgement: Judgement) -> Soaked:
         {"measurements": judgement.measurements, "reasons": list(judgement.reasons[:50])},
     )
     if judgement.verdict is Verdict.UNSTABLE and running.plan.soak.when_unstable is WhenUnstable.ROLL_BACK:
-        taken = take_back(running, "soak-unstable")
-        return Soaked(taken.exit_code, taken.change, judgement.verdict, judgement.reasons, 0)
+        return _taken_back(take_back(running, BECAUSE), running.journal.history())
     change = view(running.journal.history(), running.plan)
     return Soaked(EXIT_CODES[judgement.verdict], change, judgement.verdict, judgement.reasons, 0)
+
+
+def _began_the_way_back(history: History) -> bool:
+    started = history.last(Event.ROLLBACK_STARTED)
+    return started is not None and started.data["because"] == BECAUSE
+
+
+def _taken_back(taken: TakenBack, history: History) -> Soaked:
+    """How a soak ended that found the system unstable, and took it back."""
+    found = history.last(Event.FOUND_UNSTABLE)
+    return Soaked(taken.exit_code, taken.change, Verdict.UNSTABLE, found.data["reasons"] if found else (), 0)
