@@ -27,6 +27,7 @@ VERBS: Mapping[str, str] = {
     "sign": "sign",
     "approvals": "approvals",
     "prestage": "prestage",
+    "schedule": "schedule",
     "apply": "apply",
     "debts": "debts",
     "status": "status",

@@ -26,7 +26,7 @@ from upgrader.flow.calendar import check_calendar
 from upgrader.flow.debts import check_none_overdue
 from upgrader.flow.deliverables import Deliverables, deliverables
 from upgrader.flow.forecast import check_last_safe_moment
-from upgrader.flow.history import read_history
+from upgrader.flow.history import read_history, write_plan_made
 from upgrader.flow.identity import acting_person
 from upgrader.flow.roll_back import (
     TakenBack,
@@ -241,11 +241,7 @@ def _refusal_written_down(site: Site, journal: Journal, actor: str, ground: Mapp
 def _write_authorization(
     site: Site, journal: Journal, examined: Examined, authorization: Authorization, actor: str
 ) -> None:
-    plan = examined.plan
-    planned = journal.history().last(Event.PLAN_MADE)
-    if planned is None or planned.data["plan"] != authorization.plan.hex:
-        made = {"plan": authorization.plan.hex, "revision": plan.revision, "hosts": len(plan.hosts)}
-        journal.write(Event.PLAN_MADE, made, at=site.clock(), actor=actor)
+    write_plan_made(site, journal, examined.plan)
     data = {
         "plan": authorization.plan.hex,
         "commit": authorization.commit,

@@ -25,6 +25,17 @@ def forecast(site: Site, plan: Plan, history: History, wave: Wave) -> Forecast:
     )
 
 
+def whole_length(site: Site, plan: Plan, history: History) -> timedelta:
+    """How long all waves of a plan take, and the way back after the last one, as far as one knows."""
+    earlier = tuple(_earlier(site, plan))
+    longest, touched, waves, way_back = timedelta(seconds=plan.wave_timeout_seconds), 0, timedelta(), timedelta()
+    for wave in plan.waves:
+        touched += len(wave.hosts)
+        expected = foretell(history, earlier, hosts=len(wave.hosts), touched=touched, longest=longest)
+        waves, way_back = waves + expected.wave, expected.way_back
+    return waves + way_back
+
+
 def check_last_safe_moment(site: Site, plan: Plan, history: History, wave: Wave) -> None:
     """Raises OutsideWindow when this wave could not be taken back before the window closes, as far as one knows."""
     expected = forecast(site, plan, history, wave)

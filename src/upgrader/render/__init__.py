@@ -25,6 +25,7 @@ from upgrader.render.form import form_json, sheet
 from upgrader.render.form import missing as form_missing
 from upgrader.render.host_state import host_states, host_states_json
 from upgrader.render.prestaged import prestaged, prestaged_json
+from upgrader.render.schedule import ordered, ordered_json, schedule, schedule_json, scheduled
 from upgrader.render.text import change, changes, foreseen, pending, plan, soaked, staged, standing
 from upgrader.render.trust import next_trust, next_trust_json, past_trust_json, trust, trust_history
 
@@ -47,6 +48,8 @@ __all__ = [
     "host_states_json",
     "next_trust",
     "next_trust_json",
+    "ordered",
+    "ordered_json",
     "past_trust_json",
     "pending",
     "pending_json",
@@ -58,6 +61,9 @@ __all__ = [
     "record_json",
     "requested_json",
     "rows",
+    "schedule",
+    "schedule_json",
+    "scheduled",
     "sealed_json",
     "sheet",
     "soaked",
