@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import builders
+from upgrader.adapters.documents import read_systems
 from upgrader.domain.calendar import Calendar
 from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
@@ -535,6 +536,7 @@ class Hospital:
             builds=self.builds,
             patches=NoPatches(),
             documents=self.documents,
+            systems=read_systems,
             inventory=Inventory(self.plan, self.groups),
             locks=self.locks,
             clock=self.clock,

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from upgrader import __version__
 from upgrader.domain.errors import BadInput, PreflightFailed
@@ -20,6 +21,10 @@ from upgrader.flow.repository import EXECUTED
 from upgrader.flow.site import Site
 from upgrader.flow.verify_evidence import Auditor
 from upgrader.ports import Fleet, Journal, Prober, Secrets, Tree
+
+if TYPE_CHECKING:
+    from upgrader.adapters.checkout import Checkout
+    from upgrader.adapters.documents import Settings
 
 SETTINGS = "upgrader.yml"
 
@@ -52,12 +57,12 @@ def open_site(choices: Choices) -> Site:
     """A site, from its clone. Raises PreflightFailed `site-not-found`, BadInput for a wrong upgrader.yml."""
     from upgrader.adapters import bundle, documents, paper
     from upgrader.adapters.build_store import BuildStore
-    from upgrader.adapters.checkout import Checkout
     from upgrader.adapters.clock import system_clock
     from upgrader.adapters.exported_tree import folder_digest
     from upgrader.adapters.exports import Exports
     from upgrader.adapters.inventory import AnsibleInventory
     from upgrader.adapters.journal_search import JournalSearch
+    from upgrader.adapters.known_systems import KnownSystems
     from upgrader.adapters.locks import Locks
     from upgrader.adapters.patches import PatchStore
     from upgrader.adapters.secret_files import SecretFiles
@@ -65,10 +70,7 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters.trusted_mirror import TrustedMirror
     from upgrader.adapters.verified_signatures import VerifiedSignatures
 
-    directory = find_site(choices.folder)
-    settings = documents.read_settings((directory / SETTINGS).read_bytes(), SETTINGS)
-    clone = Checkout(directory)
-    state = state_folder(choices.state or os.environ.get("UPGRADER_STATE") or clone.setting("state"), settings.site)
+    settings, clone, state = _where(choices)
     trust = TrustFiles(state / "trust")
     mirror = TrustedMirror(state / "mirror.git", trust)
     person, key, ssh_key = _who_acts(choices, clone.setting)
@@ -84,6 +86,7 @@ def open_site(choices: Choices) -> Site:
         builds=builds,
         patches=PatchStore(state / "patches", builds),
         documents=documents,
+        systems=KnownSystems(state / "cache" / "systems"),
         inventory=AnsibleInventory(state / "cache" / "inventory"),
         locks=Locks(state / "locks"),
         clock=system_clock,
@@ -108,6 +111,18 @@ def open_site(choices: Choices) -> Site:
         secrets=secrets,
         paper=paper,
     )
+
+
+def _where(choices: Choices) -> tuple["Settings", "Checkout", Path]:
+    """The site's settings, the person's clone, and the state folder."""
+    from upgrader.adapters import documents
+    from upgrader.adapters.checkout import Checkout
+
+    directory = find_site(choices.folder)
+    settings = documents.read_settings((directory / SETTINGS).read_bytes(), SETTINGS)
+    clone = Checkout(directory)
+    chosen = choices.state or os.environ.get("UPGRADER_STATE") or clone.setting("state")
+    return settings, clone, state_folder(chosen, settings.site)
 
 
 def _who_acts(

@@ -105,7 +105,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "debt": ["open", "overdue", "paid"],
     "decision": Decision,
     "doctor": [f"program-{name}" for name in QUESTIONS]
-    + ["state", "person", "key", "trust", "repository", "inventory"],
+    + ["state", "person", "key", "trust", "repository", "inventory", "systems"],
     "ending": Ending,
     "event": [event.name.lower() for event in TOLD_EVENTS],
     "match": list(Match),

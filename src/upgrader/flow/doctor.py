@@ -6,6 +6,7 @@ from enum import StrEnum
 from functools import partial
 
 from upgrader.domain.errors import UpgraderError
+from upgrader.flow.described import graph_on
 from upgrader.flow.identity import acting_person, signing_key
 from upgrader.flow.site import Site
 from upgrader.ports import HostCheck, InventoryHost, Programs
@@ -27,7 +28,7 @@ class Finding:
 
 
 def examine_site(site: Site, programs: Programs, check_host: HostCheck, *, hosts: str | None) -> Iterator[Finding]:
-    """Look at the controller, the person, the trust file, the repository, the inventory and, when asked, the hosts.
+    """Look at the controller, the person, the trust file, the repository, the systems and hosts of the inventory.
 
     `hosts` is an inventory pattern; None leaves the hosts alone. One thing that is ill does not hide the next.
     """
@@ -38,6 +39,7 @@ def examine_site(site: Site, programs: Programs, check_host: HostCheck, *, hosts
     yield _finding("key", lambda: site.signatures.public_key(signing_key(site))[:40])
     yield _finding("trust", lambda: _trust(site))
     yield _finding("repository", lambda: site.mirror.refresh().commit[:12])
+    yield _finding("systems", lambda: str(len(graph_on(site, site.mirror.tip()).systems)))
     found: list[InventoryHost] = []
     yield _finding("inventory", lambda: _inventory(site, hosts or "all", found))
     if hosts is not None:

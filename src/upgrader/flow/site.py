@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from upgrader.domain.dependency import Graph
 from upgrader.domain.digest import Digest
 from upgrader.domain.names import PersonId, SiteId
 from upgrader.domain.plan import Versions
@@ -44,6 +45,7 @@ class Site:
     builds: Builds
     patches: Patches
     documents: Documents
+    systems: Callable[[Mapping[str, bytes]], Graph]
     inventory: Inventory
     locks: Locks
     clock: Clock

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from upgrader.adapters.documents.release_draft import draft_release
     from upgrader.adapters.documents.request import read_request, write_request
     from upgrader.adapters.documents.settings import Language, Settings, read_settings, write_settings
+    from upgrader.adapters.documents.system import read_systems
 
 MODULES = {
     "calendar": ("read_calendar",),
@@ -27,6 +28,7 @@ MODULES = {
     "release_draft": ("draft_release",),
     "request": ("read_request", "write_request"),
     "settings": ("Language", "Settings", "read_settings", "write_settings"),
+    "system": ("read_systems",),
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "read_release",
     "read_request",
     "read_settings",
+    "read_systems",
     "write_duration",
     "write_request",
     "write_settings",

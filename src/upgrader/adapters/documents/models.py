@@ -72,6 +72,12 @@ class Model(BaseModel):
         return self
 
 
+class OpenModel(Model):
+    """A mapping in which keys may stand that somebody else reads."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
+
+
 def reads(reader: Callable[[Any], object]) -> Any:
     """Mark a field as read by `reader` from the text that the person wrote."""
     return PlainValidator(reader)
