@@ -438,6 +438,20 @@ class Prober:
         pass
 
 
+class HostClocks:
+    """`wrong` are the hosts whose clocks differ from ours, by how much; `asked` is who was asked."""
+
+    tolerance = timedelta(seconds=120)
+
+    def __init__(self) -> None:
+        self.wrong: dict[str, timedelta] = {}
+        self.asked: list[str] = []
+
+    def ahead(self, hosts: Sequence[ProbedHost]) -> Mapping[str, timedelta]:
+        self.asked += [host.name for host in hosts]
+        return {host.name: self.wrong.get(host.name, timedelta()) for host in hosts}
+
+
 class NoClone:
     """No decision is read from a person's checkout; whoever asks for it in a test of the gate is wrong."""
 
@@ -512,6 +526,7 @@ class Hospital:
         self.person: PersonId | None = builders.ENGINEER
         self.fleet = Fleet({host.name: Host(host.name, host.installed) for host in self.plan.hosts})
         self.prober = Prober(self.clock)
+        self.host_clocks = HostClocks()
         self.paper = Scans()
         self._write_down({"system": self.plan.release.system}, Event.CHANGE_REQUESTED)
         self._write_down({"plan": self.plan.digest.hex, "revision": 1}, Event.PLAN_MADE)
@@ -555,6 +570,7 @@ class Hospital:
             tree_digest=lambda _: self.tree,
             fleet=lambda _tree, _runs: self.fleet,
             prober=lambda _: self.prober,
+            host_clocks=lambda _: self.host_clocks,
             sleep=self.clock.sleep,
             render_report=_no_report,
             bundles=NoBundles(),

@@ -20,7 +20,7 @@ from upgrader.flow.initialise import NewSite, write_site
 from upgrader.flow.repository import EXECUTED
 from upgrader.flow.site import Site
 from upgrader.flow.verify_evidence import Auditor
-from upgrader.ports import Fleet, Journal, Prober, Secrets, Tree
+from upgrader.ports import Builds, Fleet, HostClocks, Journal, Patches, Prober, Secrets, Tree
 
 if TYPE_CHECKING:
     from upgrader.adapters.checkout import Checkout
@@ -56,7 +56,6 @@ class SiteToBe:
 def open_site(choices: Choices) -> Site:
     """A site, from its clone. Raises PreflightFailed `site-not-found`, BadInput for a wrong upgrader.yml."""
     from upgrader.adapters import bundle, documents, paper
-    from upgrader.adapters.build_store import BuildStore
     from upgrader.adapters.clock import system_clock
     from upgrader.adapters.exported_tree import folder_digest
     from upgrader.adapters.exports import Exports
@@ -64,7 +63,6 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters.journal_search import JournalSearch
     from upgrader.adapters.known_systems import KnownSystems
     from upgrader.adapters.locks import Locks
-    from upgrader.adapters.patches import PatchStore
     from upgrader.adapters.secret_files import SecretFiles
     from upgrader.adapters.trust_files import TrustFiles
     from upgrader.adapters.trusted_mirror import TrustedMirror
@@ -74,7 +72,7 @@ def open_site(choices: Choices) -> Site:
     trust = TrustFiles(state / "trust")
     mirror = TrustedMirror(state / "mirror.git", trust)
     person, key, ssh_key = _who_acts(choices, clone.setting)
-    builds = BuildStore(state / "builds")
+    builds, patches = _kept_builds(state)
     secrets = SecretFiles(state / "secrets", (key, ssh_key))
     exports = Exports(state / "trees", mirror, EXECUTED)
     return Site(
@@ -84,7 +82,7 @@ def open_site(choices: Choices) -> Site:
         trust=trust,
         signatures=VerifiedSignatures(state / "cache" / "verified"),
         builds=builds,
-        patches=PatchStore(state / "patches", builds),
+        patches=patches,
         documents=documents,
         systems=KnownSystems(state / "cache" / "systems"),
         inventory=AnsibleInventory(state / "cache" / "inventory"),
@@ -105,6 +103,7 @@ def open_site(choices: Choices) -> Site:
         tree_digest=folder_digest,
         fleet=_fleets(ssh_key, secrets),
         prober=_probers(ssh_key),
+        host_clocks=_host_clocks(ssh_key, settings.clock_tolerance),
         sleep=time.sleep,
         render_report=_render_report,
         bundles=bundle,
@@ -253,3 +252,21 @@ def _probers(ssh_key: Path | None) -> Callable[[Tree], Prober]:
         return HostProber(system_clock, ssh_key, tree.known_hosts)
 
     return prober
+
+
+def _host_clocks(ssh_key: Path | None, tolerance: int) -> Callable[[Tree], HostClocks]:
+    def host_clocks(tree: Tree) -> HostClocks:
+        from upgrader.adapters.clock import system_clock
+        from upgrader.adapters.host_clocks import SshClocks
+
+        return SshClocks(system_clock, ssh_key, tree.known_hosts, timedelta(seconds=tolerance))
+
+    return host_clocks
+
+
+def _kept_builds(state: Path) -> tuple[Builds, Patches]:
+    from upgrader.adapters.build_store import BuildStore
+    from upgrader.adapters.patches import PatchStore
+
+    builds = BuildStore(state / "builds")
+    return builds, PatchStore(state / "patches", builds)

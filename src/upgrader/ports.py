@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -202,6 +202,14 @@ class ProbedHost:
     port: int
     user: str
     facts: Mapping[str, str]
+
+
+class HostClocks(Protocol):
+    """By how much the clocks of hosts are ahead of ours, and how much may be. A host that can't say is left out."""
+
+    @property
+    def tolerance(self) -> timedelta: ...
+    def ahead(self, hosts: Sequence[ProbedHost]) -> Mapping[str, timedelta]: ...
 
 
 class Prober(Protocol):

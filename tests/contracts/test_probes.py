@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from upgrader.adapters.clock import system_clock
+from upgrader.adapters.host_clocks import SshClocks
 from upgrader.adapters.probes import PROBES, Access, Prober, Rounds
 from upgrader.adapters.probes.command import CommandProbe
 from upgrader.domain.probe import Probe, ProbeKind
@@ -389,6 +391,19 @@ def test_a_command_that_hangs_is_ended_on_the_host_too(commands: CommandProbe, s
     pid = int((station.folder / "pid").read_text())
     time.sleep(0.2)
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_host_tells_its_clock_and_one_that_is_away_is_left_out(station: Station) -> None:
+    away = replace(station.host, name="exam-02", port=a_closed_port())
+    tolerance, slow = timedelta(seconds=120), timedelta(hours=1)
+
+    def asked(clock: Callable[[], datetime]) -> Mapping[str, timedelta]:
+        return SshClocks(clock, station.key, station.known_hosts, tolerance).ahead([station.host, away])
+
+    assert asked(system_clock) == {"exam-01": timedelta()}
+    found = asked(lambda: system_clock() - slow)
+    assert set(found) == {"exam-01"}
+    assert abs(found["exam-01"] - slow) < tolerance
 
 
 def test_one_connection_serves_all_measurements(commands: CommandProbe, station: Station) -> None:

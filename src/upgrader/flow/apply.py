@@ -23,6 +23,7 @@ from upgrader.domain.verdict import Verdict
 from upgrader.flow import authorize as gate
 from upgrader.flow.authorize import Examined
 from upgrader.flow.calendar import check_calendar
+from upgrader.flow.clocks import check_host_clocks, check_journal_clock
 from upgrader.flow.debts import check_none_overdue
 from upgrader.flow.deliverables import Deliverables, deliverables
 from upgrader.flow.forecast import check_last_safe_moment
@@ -92,12 +93,15 @@ def _settle_what_ran(site: Site, change: str, journal: Journal, actor: str, prog
 
 
 def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied:
+    with _refusal_written_down(site, journal, actor, {}):
+        check_journal_clock(site, change, journal.history())
     with _passed_gate(site, change, journal, actor) as examined:
         hosts = [f"host-{host.name}" for host in examined.plan.hosts]
         with site.locks.hold(hosts, purpose=f"apply {change}", holder=actor, now=site.clock()):
             running = Running(site, journal, examined.plan, examined.tree, actor, progress)
             brought = _brought(running, examined)
             _check_secrets(running)
+            _check_clocks(running)
             if work_left(journal.history().state) is Work.START:
                 _open_debt(running, examined)
                 running.write(Event.APPLY_STARTED, {"plan": examined.plan.digest.hex})
@@ -265,6 +269,14 @@ def _check_secrets(running: Running) -> None:
     """Every secret that a host will need can be read here. The refusal is written down before it is raised."""
     with _refusal_written_down(running.site, running.journal, running.actor, {}):
         running.site.secrets.read(secrets_of(running.plan, [host.name for host in running.plan.hosts]))
+
+
+def _check_clocks(running: Running) -> None:
+    """The hosts of the next wave agree with us on what time it is. A refusal is written down before it is raised."""
+    left = next((wave for wave in running.plan.waves if not _is_done(running, wave)), None)
+    if left is not None:
+        with _refusal_written_down(running.site, running.journal, running.actor, {}):
+            check_host_clocks(running, left)
 
 
 def _finished(running: Running) -> Applied:

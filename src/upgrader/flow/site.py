@@ -17,6 +17,7 @@ from upgrader.ports import (
     Clone,
     Documents,
     Fleet,
+    HostClocks,
     Inventory,
     Journal,
     Journals,
@@ -64,6 +65,7 @@ class Site:
     tree_digest: Callable[[Path], Digest]
     fleet: Callable[[Tree, Path], Fleet]
     prober: Callable[[Tree], Prober]
+    host_clocks: Callable[[Tree], HostClocks]
     sleep: Callable[[float], None]
     render_report: Callable[[ReportView], str]
     bundles: Bundles

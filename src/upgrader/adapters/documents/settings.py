@@ -13,6 +13,8 @@ from upgrader.domain.names import SiteId
 
 FORKS = 50
 MOST_FORKS = 500
+CLOCK_TOLERANCE = 120  # seconds
+LARGEST_TOLERANCE = 3600
 
 
 class Language(StrEnum):
@@ -22,7 +24,10 @@ class Language(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How this site is called and how its people work. `forks`: with how many hosts Ansible talks at once."""
+    """How this site is called and how its people work. `forks`: with how many hosts Ansible talks at once.
+
+    `clock_tolerance` is by how many seconds the clocks of controller and hosts may differ before nothing begins.
+    """
 
     site: SiteId
     hospital: Mapping[str, str]
@@ -30,6 +35,7 @@ class Settings:
     language: Language
     change_prefix: str
     forks: int = FORKS
+    clock_tolerance: int = CLOCK_TOLERANCE
 
 
 def read_settings(content: bytes, file: str) -> Settings:
@@ -40,7 +46,7 @@ def read_settings(content: bytes, file: str) -> Settings:
     page = read_page(content, file, template_marks_allowed=True)
     if not page.problems:
         with suppress(Wrong):
-            return Settings(**_read_keys(page.root, READERS, optional={"forks"}))
+            return Settings(**_read_keys(page.root, READERS, optional={"forks", "clock_tolerance"}))
     from upgrader.adapters.documents.settings_model import read_by_model
 
     return read_by_model(content, file)
@@ -56,6 +62,7 @@ def write_settings(settings: Settings) -> str:
         language=settings.language.value,
         change_prefix=settings.change_prefix,
         forks=settings.forks,
+        clock_tolerance=settings.clock_tolerance,
     )
     read_settings(written.encode(), "upgrader.yml")
     return written
@@ -71,6 +78,7 @@ time_zone: {time_zone:<15} # IANA name / IANA 时区名
 language: {language:<16} # zh | en
 change_prefix: {change_prefix:<11} # changes are called {change_prefix}-2026-0001 / 变更编号前缀
 forks: {forks:<19} # hosts that are worked on at once, 1…500 / 同时处理的主机数
+clock_tolerance: {clock_tolerance:<9} # seconds that clocks may differ, 1…3600 / 时钟偏差上限（秒）
 """
 
 
@@ -86,6 +94,7 @@ READERS: Mapping[str, Callable[[object], Any]] = {
     "language": one_of(Language),
     "change_prefix": matching(r"[A-Z]{2,8}", "CHG", str),
     "forks": whole(1, MOST_FORKS),
+    "clock_tolerance": whole(1, LARGEST_TOLERANCE),
 }
 
 

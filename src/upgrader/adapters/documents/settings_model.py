@@ -5,7 +5,7 @@ from typing import Annotated
 from upgrader.adapters.documents.fields import Bilingual, SiteText, Zone
 from upgrader.adapters.documents.models import Model, reads
 from upgrader.adapters.documents.reading import read_document
-from upgrader.adapters.documents.settings import FORKS, READERS, Language, Settings
+from upgrader.adapters.documents.settings import CLOCK_TOLERANCE, FORKS, READERS, Language, Settings
 
 
 class _Settings(Model):
@@ -15,6 +15,7 @@ class _Settings(Model):
     language: Annotated[Language, reads(READERS["language"])]
     change_prefix: Annotated[str, reads(READERS["change_prefix"])]
     forks: Annotated[int, reads(READERS["forks"])] = FORKS
+    clock_tolerance: Annotated[int, reads(READERS["clock_tolerance"])] = CLOCK_TOLERANCE
 
 
 def read_by_model(content: bytes, file: str) -> Settings:
@@ -27,4 +28,5 @@ def read_by_model(content: bytes, file: str) -> Settings:
         language=model.language,
         change_prefix=model.change_prefix,
         forks=model.forks,
+        clock_tolerance=model.clock_tolerance,
     )
