@@ -13,7 +13,7 @@ import pytest
 from contracts.database_host import PATIENT, TABLES
 from contracts.postgres_cluster import DATABASE, OWNER, Cluster, postgres_cluster, programs
 from upgrader.lab.cache import default_cache
-from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, Answer, Hospital  # fmt: skip
+from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, Answer, Hospital, Start  # fmt: skip
 from upgrader.lab.hospital import OWNER as DEPARTMENT
 from upgrader.lab.janitor import temporary_lab
 from upgrader.lab.keys import sign
@@ -128,12 +128,12 @@ def with_parameters(lab: Lab, parameters: dict[str, str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def corrections(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corrections]:
+def corrections(tmp_path_factory: pytest.TempPathFactory, warm: Start) -> Iterator[Corrections]:
     directory = tmp_path_factory.mktemp("hospital")
     with postgres_cluster() as cluster, temporary_lab(directory / "lab", hosts=1) as lab:
         cluster.ask(TABLES + f"CREATE VIEW total AS {SUM};", database=DATABASE)
         with_parameters(lab, cluster.parameters)
-        hospital = Hospital.build(directory, lab, default_cache() / "lab-drop")
+        hospital = Hospital.build(directory, lab, default_cache() / "lab-drop", start=warm)
         yield Corrections(hospital, cluster, tmp_path_factory.mktemp("drops"))
 
 

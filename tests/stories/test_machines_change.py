@@ -9,7 +9,7 @@ import pytest
 from stories.hosts import answers, appointment_on, enter_appointment, version_on
 from upgrader.domain.errors import LabFailed
 from upgrader.lab.cache import default_cache
-from upgrader.lab.hospital import ENGINEER, Hospital
+from upgrader.lab.hospital import ENGINEER, Hospital, Start
 from upgrader.lab.host import LabHost
 from upgrader.lab.janitor import temporary_lab
 from upgrader.lab.machines import PROGRAMS
@@ -28,11 +28,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+def machines(tmp_path_factory: pytest.TempPathFactory, warm: Start) -> Iterator[Hospital]:
     """A hospital of two machines that run 3.1.9 as a systemd service, with an appointment on each."""
     directory = tmp_path_factory.mktemp("machines")
     with temporary_lab(directory / "lab", hosts=2, machines=True) as lab:
-        hospital = Hospital.build(directory, lab, default_cache() / "lab-drop")
+        hospital = Hospital.build(directory, lab, default_cache() / "lab-drop", start=warm)
         hospital.install_by_hand(BASE)
         for host in lab.hosts:
             enter_appointment(host)

@@ -13,7 +13,7 @@ from stories.drops import DropToBe
 from stories.hosts import answers, appointment_on, enter_appointment, version_on
 from upgrader.lab.cache import default_cache
 from upgrader.lab.drop import NOTES
-from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, TESTER, Answer, Hospital
+from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, TESTER, Answer, Hospital, Start
 from upgrader.lab.janitor import temporary_lab
 from upgrader.lab.programs import missing_programs
 from upgrader.lab.releases import SYSTEM, VENDOR
@@ -24,13 +24,13 @@ ANSWERS = {"zh: TODO": "zh: 改进网页预约界面", "en: TODO": "en: better w
 
 
 @pytest.fixture(scope="module")
-def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+def hospital(tmp_path_factory: pytest.TempPathFactory, warm: Start) -> Iterator[Hospital]:
     """A hospital of one host, which went from 3.1.9 to 3.5.10 and holds an appointment."""
     if MISSING:
         pytest.skip(f"NO LAB: {', '.join(MISSING)} is not installed; run tools/system-packages as root")
     directory = tmp_path_factory.mktemp("hospital")
     with temporary_lab(directory / "lab", hosts=1) as lab:
-        hospital = Hospital.build(directory, lab, default_cache() / "lab-drop")
+        hospital = Hospital.build(directory, lab, default_cache() / "lab-drop", start=warm)
         hospital.install_by_hand(OLDER)
         hospital.install_by_hand(NEWER, OLDER)
         enter_appointment(lab.hosts[0])

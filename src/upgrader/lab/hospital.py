@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import LabFailed
@@ -60,6 +60,31 @@ class Answer:
         return value
 
 
+class Start(Protocol):
+    """How a command is run to its end, with its output as text and nothing to read."""
+
+    def __call__(
+        self, command: Sequence[str], *, cwd: str | Path, env: Mapping[str, str], timeout: float
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+def cold_start(
+    command: Sequence[str], *, cwd: str | Path, env: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, as a shell does it."""
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        cwd=cwd,
+        env=env,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Hospital:
     """Lies in one folder: `site.git` is the remote, `clones/<person>` are theirs, `state` is the controller's."""
@@ -70,13 +95,22 @@ class Hospital:
     people_keys: Mapping[str, Path]
     root_key: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    start: Start = cold_start
 
     @classmethod
     def build(
-        cls, directory: Path, lab: Lab, cache: Path, *, drop: Drop | None = None, progress: Progress = silent
+        cls,
+        directory: Path,
+        lab: Lab,
+        cache: Path,
+        *,
+        drop: Drop | None = None,
+        progress: Progress = silent,
+        start: Start = cold_start,
     ) -> Self:
         """Make the hospital on top of a running lab, with the lab's vendor or with another `drop`.
 
+        `start` runs every `upgrader` of this hospital; what it gives is to be as from a process of its own.
         Raises LabFailed naming the command that did not go through.
         """
         directory = directory.absolute()
@@ -84,7 +118,7 @@ class Hospital:
         drop = drop or build_drop(lab.drop, cache, progress)
         keys = ensure_people_keys(directory / "keys", PEOPLE)
         root = ensure_key(directory / "keys" / "root", comment="root")
-        hospital = cls(directory, lab, drop, keys, root)
+        hospital = cls(directory, lab, drop, keys, root, start=start)
         hospital._make_site()
         return hospital
 
@@ -103,7 +137,8 @@ class Hospital:
         """Run the command line as `person`, in their clone. With `check`, raises LabFailed unless it ends with 0."""
         key = self.people_keys.get(person)
         who = ["--site", str(self.clone(person)), "--as", person, *(["--key", str(key)] if key else [])]
-        return self._run([sys.executable, "-m", "upgrader", *who, *arguments], check=check, environment=environment)
+        command = [sys.executable, "-m", "upgrader", *who, *arguments]
+        return self._run(command, check=check, environment=environment, start=self.start)
 
     def git(self, person: str, *arguments: str, check: bool = True) -> Answer:
         return self._run(["git", "-C", str(self.clone(person)), *arguments], check=check)
@@ -262,18 +297,10 @@ class Hospital:
         check: bool = True,
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        start: Start = cold_start,
     ) -> Answer:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=COMMAND_SECONDS,
-            stdin=subprocess.DEVNULL,
-            check=False,
-            cwd=folder or self.directory,
-            env={**os.environ, **self.surroundings(), **self.environment, **(environment or {})},
-        )
+        surroundings = {**os.environ, **self.surroundings(), **self.environment, **(environment or {})}
+        done = start(command, cwd=folder or self.directory, env=surroundings, timeout=COMMAND_SECONDS)
         if check and done.returncode != 0:
             shown = " ".join(command)
             raise LabFailed(
