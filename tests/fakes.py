@@ -22,9 +22,9 @@ from upgrader.domain.draft import Proposal, Surroundings
 from upgrader.domain.errors import Integrity, Locked, Refused
 from upgrader.domain.journal import Entry, History, read_history
 from upgrader.domain.lifecycle import Event
-from upgrader.domain.names import PersonId
+from upgrader.domain.names import HostName, PersonId
 from upgrader.domain.particulars import Particulars
-from upgrader.domain.plan import Materials, Plan, make_plan
+from upgrader.domain.plan import Materials, Plan, PlannedHost, make_plan
 from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
 from upgrader.domain.probe import Probe
 from upgrader.domain.record import (
@@ -302,6 +302,7 @@ class Inventory:
                 root=host.parameters["root"],
                 parameters={name: text for name, text in host.parameters.items() if name != "root"},
                 groups=self.groups.get(host.name, frozenset()),
+                workstation=host.workstation,
             )
             for host in self.plan.hosts
         ]
@@ -420,6 +421,25 @@ class Fleet:
 
 
 @dataclass
+class Presence:
+    """Who is switched off; `wakes` are those whom a call wakes. It remembers who was asked, and who was called."""
+
+    off: set[str] = field(default_factory=set)
+    wakes: set[str] = field(default_factory=set)
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+    called: list[str] = field(default_factory=list)
+
+    def absent(self, hosts: Sequence[PlannedHost]) -> Mapping[HostName, str]:
+        self.asked.append(tuple(host.name for host in hosts))
+        return {host.name: "no answer in 3 s" for host in hosts if host.name in self.off}
+
+    def wake(self, hosts: Sequence[PlannedHost]) -> None:
+        names = {host.name for host in hosts}
+        self.called += sorted(names)
+        self.off -= names & self.wakes
+
+
+@dataclass
 class Prober:
     """Sees every host as healthy but those that it is told to see otherwise."""
 
@@ -527,6 +547,7 @@ class Hospital:
         self.fleet = Fleet({host.name: Host(host.name, host.installed) for host in self.plan.hosts})
         self.prober = Prober(self.clock)
         self.host_clocks = HostClocks()
+        self.presence = Presence()
         self.paper = Scans()
         self._write_down({"system": self.plan.release.system}, Event.CHANGE_REQUESTED)
         self._write_down({"plan": self.plan.digest.hex, "revision": 1}, Event.PLAN_MADE)
@@ -569,6 +590,7 @@ class Hospital:
             with_own_playbooks=nullcontext,
             tree_digest=lambda _: self.tree,
             fleet=lambda _tree, _runs: self.fleet,
+            presence=self.presence,
             prober=lambda _: self.prober,
             host_clocks=lambda _: self.host_clocks,
             sleep=self.clock.sleep,

@@ -20,7 +20,7 @@ from upgrader.flow.initialise import NewSite, write_site
 from upgrader.flow.repository import EXECUTED
 from upgrader.flow.site import Site
 from upgrader.flow.verify_evidence import Auditor
-from upgrader.ports import Builds, Fleet, HostClocks, Journal, Patches, Prober, Secrets, Tree
+from upgrader.ports import Builds, Fleet, HostClocks, Journal, Patches, Presence, Prober, Secrets, Tree
 
 if TYPE_CHECKING:
     from upgrader.adapters.checkout import Checkout
@@ -102,6 +102,7 @@ def open_site(choices: Choices) -> Site:
         with_own_playbooks=exports.with_own_playbooks,
         tree_digest=folder_digest,
         fleet=_fleets(ssh_key, secrets),
+        presence=_presence(),
         prober=_probers(ssh_key),
         host_clocks=_host_clocks(ssh_key, settings.clock_tolerance),
         sleep=time.sleep,
@@ -233,6 +234,12 @@ def _render_report(view: ReportView) -> str:
     from upgrader.adapters.report import render_report
 
     return render_report(view)
+
+
+def _presence() -> Presence:
+    from upgrader.adapters.presence import NetworkPresence
+
+    return NetworkPresence()
 
 
 def _fleets(ssh_key: Path | None, secrets: Secrets) -> Callable[[Tree, Path], Fleet]:

@@ -14,8 +14,11 @@ from upgrader.domain.draft import Proposal, Surroundings
 from upgrader.domain.errors import UpgraderError
 from upgrader.domain.evidence import Statement
 from upgrader.domain.journal import Entry, History
+from upgrader.domain.late import Workstation
 from upgrader.domain.lifecycle import Event
+from upgrader.domain.names import HostName
 from upgrader.domain.particulars import Particulars
+from upgrader.domain.plan import PlannedHost
 from upgrader.domain.playbook import HostReport, PlaybookResult, PlaybookRun
 from upgrader.domain.probe import Probe
 from upgrader.domain.record import Namespace, ScanType
@@ -176,6 +179,7 @@ class InventoryHost:
     root: str
     parameters: Mapping[str, str]
     groups: frozenset[str] = frozenset()
+    workstation: Workstation | None = None
 
 
 class Inventory(Protocol):
@@ -210,6 +214,16 @@ class HostClocks(Protocol):
     @property
     def tolerance(self) -> timedelta: ...
     def ahead(self, hosts: Sequence[ProbedHost]) -> Mapping[str, timedelta]: ...
+
+
+class Presence(Protocol):
+    """Who is there, asked of all hosts at once; and the call that wakes those who sleep.
+
+    `absent` gives each host that does not take a connection, and why, after one connect time-out in all.
+    """
+
+    def absent(self, hosts: Sequence[PlannedHost]) -> Mapping[HostName, str]: ...
+    def wake(self, hosts: Sequence[PlannedHost]) -> None: ...
 
 
 class Prober(Protocol):

@@ -22,12 +22,16 @@ from typing import Any
 from upgrader.adapters.ansible import HOST, TEMPLATE, fixed_environment, private_folder
 from upgrader.adapters.known_hosts import KnownHosts
 from upgrader.domain.errors import BadInput
+from upgrader.domain.late import Workstation
 from upgrader.ports import InventoryHost
 
 ADDRESS = re.compile(r"[0-9A-Za-z:][0-9A-Za-z.:-]{0,252}")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 PATTERN = re.compile(r"[0-9A-Za-z_*!&][0-9A-Za-z_.*!&:,-]{0,1000}")
+KIND = re.compile(r"server|workstation")
+MAC = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
+BROADCAST = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ANSIBLE_VARIABLES = frozenset(
     {
@@ -192,6 +196,19 @@ def _host(name: str, variables: Mapping[str, Any], groups: frozenset[str], known
         host_key=known_hosts.fingerprint(name, address, port),
         root=_plain(variables.get("upgrader_root", "/opt"), name, "upgrader_root"),
         parameters=_parameters(variables.get("upgrader_parameters", {}), name),
+        workstation=_workstation(variables, name),
+    )
+
+
+def _workstation(variables: Mapping[str, Any], name: str) -> Workstation | None:
+    """What the inventory says of a host that people switch off; None for a server, which is never merely away."""
+    kind = _matching(KIND, variables.get("upgrader_kind", "server"), name, "upgrader_kind")
+    if kind == "server":
+        return None
+    mac, wake_at = variables.get("upgrader_mac"), variables.get("upgrader_wake_at")
+    return Workstation(
+        mac=None if mac is None else _matching(MAC, mac, name, "upgrader_mac").lower().replace("-", ":"),
+        wake_at=None if wake_at is None else _matching(BROADCAST, wake_at, name, "upgrader_wake_at"),
     )
 
 

@@ -10,11 +10,11 @@ from upgrader.domain.host_exception import HostException, exceptions_of
 from upgrader.domain.journal import Entry, History
 from upgrader.domain.lifecycle import Event, State
 from upgrader.domain.plan import UNKNOWN, Plan
-from upgrader.domain.playbook import HostOutcome
+from upgrader.domain.playbook import PENDING, HostOutcome
 from upgrader.domain.release import Thresholds
 
 REACHED = frozenset({HostOutcome.UPGRADED, HostOutcome.UNCHANGED})
-SILENT = frozenset({HostOutcome.NOT_RUN, HostOutcome.UNREACHABLE, HostOutcome.OFFLINE})
+SILENT = frozenset({HostOutcome.NOT_RUN, HostOutcome.UNREACHABLE}) | PENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class Change:
     """Everything that the verbs ask of a change.
 
     `stopped_because` is the code of the rule that broke, or what a person said; `reasons` are what the probes said when
-    they last found something that was not well.
+    they last found something that was not well. `touched` are the hosts on which this change may have left something:
+    all that took part in a wave that was started, or were tried again later; `late` are the latter.
     """
 
     state: State
@@ -57,16 +58,12 @@ class Change:
     reasons: tuple[str, ...]
     soak_started: datetime | None
     exceptions: Mapping[str, HostException]
+    touched: tuple[str, ...] = ()
+    late: frozenset[str] = frozenset()
 
     @property
     def counts(self) -> Mapping[HostOutcome, int]:
         return Counter(host.outcome for host in self.hosts.values())
-
-    @property
-    def touched(self) -> tuple[str, ...]:
-        """Hosts on which this change may have left something: every host of a wave that was started."""
-        started = {number for number, wave in self.waves.items() if wave.started}
-        return tuple(host.name for host in self.hosts.values() if host.wave in started)
 
     @property
     def not_restored(self) -> tuple[HostState, ...]:
@@ -94,19 +91,26 @@ def view(history: History, plan: Plan | None) -> Change:
     waves = {wave.number: WaveState(wave.number, None, None, "") for wave in plan.waves} if plan else {}
     plan_digest, because, soak_started = "", "", None
     reasons: tuple[str, ...] = ()
+    begun, late, back = frozenset[str](), frozenset[str](), frozenset[str]()
     for entry in history.entries:
         match entry.event:
             case Event.PLAN_MADE:
                 plan_digest = entry.data["plan"]
             case Event.WAVE_STARTED | Event.WAVE_FINISHED | Event.WAVE_JUDGED:
                 number = entry.data["wave"]
+                if entry.event is Event.WAVE_STARTED:
+                    begun |= _named(entry, (name for name, host in hosts.items() if host.wave == number))
                 reasons = tuple(entry.data.get("reasons", reasons))
                 if number in waves:
                     waves[number] = _wave_after(waves[number], entry)
             case Event.HOST_REPORTED:
                 name = entry.data["host"]
                 if name in hosts:
-                    hosts[name] = _host_after(hosts[name], entry, going_back=bool(because))
+                    hosts[name] = _host_after(hosts[name], entry, going_back=bool(because) or name in back)
+            case Event.RETRY_STARTED:
+                begun, late, back = begun | _named(entry), late | _named(entry), back - _named(entry)
+            case Event.LATE_ROLLBACK_STARTED:
+                back |= _named(entry)
             case Event.FOUND_STABLE | Event.FOUND_UNSTABLE | Event.FOUND_INCONCLUSIVE:
                 reasons = tuple(entry.data["reasons"])
             case Event.ROLLBACK_STARTED:
@@ -116,7 +120,13 @@ def view(history: History, plan: Plan | None) -> Change:
             case _:
                 pass
     exceptions = exceptions_of(history)
-    return Change(history.state, plan_digest, hosts, waves, because, reasons, soak_started, exceptions)
+    touched = tuple(name for name in hosts if name in begun)
+    return Change(history.state, plan_digest, hosts, waves, because, reasons, soak_started, exceptions, touched, late)
+
+
+def _named(entry: Entry, otherwise: Iterable[str] = ()) -> frozenset[str]:
+    """The hosts that an entry names; `otherwise` where it names none."""
+    return frozenset(entry.data.get("hosts", otherwise))
 
 
 def breach(outcomes: Iterable[HostState], wave: int, thresholds: Thresholds) -> str | None:
@@ -131,7 +141,7 @@ def breach(outcomes: Iterable[HostState], wave: int, thresholds: Thresholds) -> 
             continue
         failed_in_all += host.outcome in bad
         if host.wave == wave:
-            in_wave += 1
+            in_wave += host.outcome not in PENDING
             failed_in_wave += host.outcome in bad
             unreachable += host.outcome is HostOutcome.UNREACHABLE
     if failed_in_wave > thresholds.failed_in_wave:
@@ -193,5 +203,5 @@ def _after_rollback(host: HostState, outcome: HostOutcome, current: str) -> Host
         return outcome
     if host.installed not in (UNKNOWN, current):
         return HostOutcome.FAILED
-    untouched = host.outcome in (HostOutcome.UNCHANGED, HostOutcome.NOT_RUN, HostOutcome.UNREACHABLE)
+    untouched = host.outcome in (HostOutcome.UNCHANGED, HostOutcome.NOT_RUN, HostOutcome.UNREACHABLE, HostOutcome.BUSY)
     return outcome if untouched else HostOutcome.ROLLED_BACK

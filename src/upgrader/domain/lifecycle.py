@@ -50,6 +50,10 @@ class Event(StrEnum):
     HOST_REPORTED = "host reported"
     WAVE_FINISHED = "wave finished"
     WAVE_JUDGED = "wave judged"
+    RETRY_AUTHORIZED = "retry authorized"
+    RETRY_STARTED = "retry started"
+    RETRY_JUDGED = "retry judged"
+    LATE_ROLLBACK_STARTED = "late rollback started"
     SOAK_STARTED = "soak started"
     SOAK_MEASURED = "soak measured"
     FOUND_STABLE = "found stable"
@@ -102,6 +106,10 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.ROLLED_BACK_IN_PART, Event.HOST_EXCEPTED): State.ROLLED_BACK_IN_PART,  # another owner, another date
     (State.ROLLED_BACK_IN_PART, Event.ROLLBACK_STARTED): State.ROLLING_BACK,  # one came back after all
     (State.ROLLED_BACK_IN_PART, Event.CHANGE_ACCEPTED): State.ACCEPTED,  # the hospital knows what is left, and signs
+    (State.SOAKING, Event.RETRY_AUTHORIZED): State.SOAKING,  # workstations that were away come in one by one
+    (State.STABLE, Event.RETRY_AUTHORIZED): State.STABLE,
+    (State.ACCEPTED, Event.RETRY_AUTHORIZED): State.ACCEPTED,
+    (State.CLOSED, Event.RETRY_AUTHORIZED): State.CLOSED,
     (State.STABLE, Event.CHANGE_ACCEPTED): State.ACCEPTED,
     (State.ACCEPTED, Event.CHANGE_ACCEPTED): State.ACCEPTED,
     (State.ACCEPTED, Event.CHANGE_CLOSED): State.CLOSED,

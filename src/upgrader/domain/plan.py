@@ -14,6 +14,7 @@ from upgrader.domain.correction import PlannedCorrection, planned
 from upgrader.domain.defaults import DefaultChange, default_changes
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import PreflightFailed, Refused
+from upgrader.domain.late import Late, Workstation
 from upgrader.domain.names import ChangeId, HostName, PersonId, SiteId, SystemId, Version
 from upgrader.domain.probe import Probe
 from upgrader.domain.release import (
@@ -49,6 +50,7 @@ class PlannedHost:
     host_key: str
     installed: str
     parameters: Mapping[str, str]
+    workstation: Workstation | None = None  # None: a server, which is never merely switched off
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ class Plan:
     notes: tuple[Note, ...]
     runs: int
     earlier: tuple[EarlierRelease, ...]
+    late: Late | None = None
 
     def to_bytes(self) -> bytes:
         return self._bytes
@@ -188,6 +191,10 @@ class Plan:
     def host(self, name: str) -> PlannedHost:
         """The host of that name. Raises KeyError when it is not in the plan."""
         return self._hosts_by_name[name]
+
+    @property
+    def workstations(self) -> tuple[PlannedHost, ...]:
+        return tuple(host for host in self.hosts if host.workstation is not None)
 
     @cached_property
     def _hosts_by_name(self) -> Mapping[str, PlannedHost]:
@@ -276,6 +283,7 @@ def make_plan(materials: Materials) -> Plan:
         notes=(*_notes(hosts, release, newer, request), *_default_notes(hosts, materials)),
         runs=1,
         earlier=ways_back(release, materials.earlier),
+        late=request.late,
     )
 
 

@@ -15,7 +15,12 @@ class HostOutcome(StrEnum):
     FAILED = "failed"  # changed, not restored; or the host gave no proof
     UNREACHABLE = "unreachable"
     OFFLINE = "offline"  # pending: switched off before anything was done to it
+    BUSY = "busy"  # pending: somebody works on it; nothing was switched
+    RE_IMAGED = "re-imaged"  # pending: installed anew since this change left it
     NOT_RUN = "not-run"
+
+
+PENDING = frozenset({HostOutcome.OFFLINE, HostOutcome.BUSY, HostOutcome.RE_IMAGED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from upgrader.domain.late import Late
 from upgrader.domain.names import ChangeId, PersonId, SystemId, Version
 from upgrader.domain.particulars import Particulars
 
@@ -55,7 +56,8 @@ class Soak:
 class Request:
     """`downgrade` says why hosts should go back to an older release than they have; None where no host may.
 
-    `supersedes` is the change in whose place this one is asked for.
+    `supersedes` is the change in whose place this one is asked for. `late` says when workstations that were away may be
+    upgraded after the window; without it only within the window.
     """
 
     change: ChangeId
@@ -70,4 +72,5 @@ class Request:
     soak: Soak
     downgrade: str | None = None
     supersedes: ChangeId | None = None
+    late: Late | None = None
     particulars: Particulars = field(default_factory=Particulars)

@@ -15,8 +15,9 @@ from upgrader.domain.change import REACHED, SILENT, Change, breach, view
 from upgrader.domain.debt import opening
 from upgrader.domain.errors import ExitCode, Integrity, Refused, UpgraderError
 from upgrader.domain.lifecycle import Event, Work, work_left
+from upgrader.domain.names import HostName
 from upgrader.domain.plan import Wave
-from upgrader.domain.playbook import HostOutcome
+from upgrader.domain.playbook import PENDING, HostOutcome
 from upgrader.domain.request import Kind
 from upgrader.domain.secret import secrets_of
 from upgrader.domain.verdict import Verdict
@@ -29,6 +30,7 @@ from upgrader.flow.deliverables import Deliverables, deliverables
 from upgrader.flow.forecast import check_last_safe_moment
 from upgrader.flow.history import read_history, write_plan_made
 from upgrader.flow.identity import acting_person
+from upgrader.flow.roll import Roll, check_somebody_reached
 from upgrader.flow.roll_back import (
     TakenBack,
     authorized_before,
@@ -105,13 +107,18 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
             if work_left(journal.history().state) is Work.START:
                 _open_debt(running, examined)
                 running.write(Event.APPLY_STARTED, {"plan": examined.plan.digest.hex})
-            latest = examined
+            latest, roll = examined, Roll(running)
+            roll.wake_first()
             for wave in running.plan.waves:
                 if _is_done(running, wave):
                     continue
+                roll.wait(wave)
                 latest = _ask_again(running, latest)
                 _check_time(running, latest, wave)
-                if because := _upgrade_wave(running, wave, brought):
+                with _refusal_written_down(site, journal, actor, {}):
+                    present = roll.take(wave)
+                roll.wake_next(wave)
+                if present and (because := _upgrade_wave(running, wave, present, brought)):
                     return _applied_back(take_back(running, because))
             return _begin_soak(running)
 
@@ -131,16 +138,20 @@ def _is_done(running: Running, wave: Wave) -> bool:
 
 def _begin_soak(running: Running) -> Applied:
     gate.check_tree(running.site, running.tree)
+    with _refusal_written_down(running.site, running.journal, running.actor, {}):
+        check_somebody_reached(running)
     running.write(Event.SOAK_STARTED, {"seconds": running.plan.soak.seconds})
     return _finished(running)
 
 
-def _upgrade_wave(running: Running, wave: Wave, brought: Deliverables) -> str:
-    """Upgrade one wave and judge it. Gives the code of the broken rule; empty when all is well.
+def _upgrade_wave(running: Running, wave: Wave, present: Sequence[HostName], brought: Deliverables) -> str:
+    """Upgrade those of a wave who are there, and judge it. Gives the code of the broken rule; empty when all is well.
 
     A wave that was cut short goes on with the hosts that have not said yet what became of them.
     """
-    if left := _unproven(view(running.journal.history(), running.plan), wave):
+    stood = view(running.journal.history(), running.plan)
+    left = [name for name in present if stood.hosts[name].outcome in SILENT]
+    if left and not stood.waves[wave.number].finished:
         running.write(Event.WAVE_STARTED, {"wave": wave.number, "name": wave.name, "hosts": list(left)})
         run_playbook(running, running.plan.playbooks.upgrade, left, brought)
     return _finish_wave(running, wave)
@@ -150,7 +161,7 @@ def _unproven(stood: Change, wave: Wave) -> Sequence[str]:
     """The hosts that have still to be asked: after the end of a wave none, before it those that said nothing."""
     if stood.waves[wave.number].finished:
         return ()
-    return [name for name in wave.hosts if stood.hosts[name].outcome in SILENT]
+    return [name for name in wave.hosts if name in stood.touched and stood.hosts[name].outcome in SILENT]
 
 
 def _finish_wave(running: Running, wave: Wave) -> str:
@@ -167,6 +178,9 @@ def _finish_wave(running: Running, wave: Wave) -> str:
     if because := breach(after.hosts.values(), wave.number, running.plan.thresholds):
         return because
     reached = [name for name in wave.hosts if after.hosts[name].outcome in REACHED]
+    asked = [after.hosts[name].outcome for name in wave.hosts if name in after.touched]
+    if not reached and all(outcome is HostOutcome.BUSY for outcome in asked):
+        return ""  # everybody works: the wave has not been, and the next one asks whether any has
     if not reached:
         return "wave-reached-nobody"
     judgement = judge_wave(running, wave, reached)
@@ -288,7 +302,7 @@ def ending(change: Change) -> ExitCode:
     """The exit code of a change whose waves are over: taken back, done, or done with hosts left behind."""
     if change.stopped_because:
         return ExitCode.ROLLBACK_INCOMPLETE if change.not_restored else ExitCode.ROLLED_BACK
-    left = change.counts[HostOutcome.UNREACHABLE] + change.counts[HostOutcome.OFFLINE]
+    left = sum(change.counts[outcome] for outcome in (HostOutcome.UNREACHABLE, *PENDING))
     return ExitCode.OFFLINE_LEFT if left else ExitCode.DONE
 
 

@@ -168,4 +168,5 @@ def _planned(host: InventoryHost, installed: str) -> PlannedHost:
         host_key=host.host_key,
         installed=installed,
         parameters={"root": host.root, **host.parameters},
+        workstation=host.workstation,
     )

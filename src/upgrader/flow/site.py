@@ -25,6 +25,7 @@ from upgrader.ports import (
     Mirror,
     Paper,
     Patches,
+    Presence,
     Prober,
     Secrets,
     Signatures,
@@ -64,6 +65,7 @@ class Site:
     with_own_playbooks: Callable[[Tree], AbstractContextManager[Tree]]
     tree_digest: Callable[[Path], Digest]
     fleet: Callable[[Tree, Path], Fleet]
+    presence: Presence
     prober: Callable[[Tree], Prober]
     host_clocks: Callable[[Tree], HostClocks]
     sleep: Callable[[float], None]

@@ -22,8 +22,11 @@ from upgrader.adapters.documents.particulars import ParticularsModel, write_part
 from upgrader.adapters.documents.reading import read_document
 from upgrader.adapters.documents.values import matching, one_of, seconds, whole
 from upgrader.adapters.documents.writing import quoted, scalar
+from upgrader.domain.late import ABSENT_AT_MOST, Late
 from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
 
+LONGEST_LATE = timedelta(days=30)
+HOURS = r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]"
 LONGEST_WINDOW = timedelta(hours=72)
 HOSTS = r"[A-Za-z0-9_.!,*&:][A-Za-z0-9_.!,*&:-]{0,499}"
 
@@ -60,6 +63,12 @@ def write_request(request: Request) -> str:
     )
     if request.downgrade is not None:
         written += DOWNGRADE.format(downgrade=quoted(request.downgrade))
+    if (late := request.late) is not None:
+        written += LATE.format(
+            until=_on_the_wall(late.until, late.zone),
+            hours=f"{late.starts}-{late.ends}",
+            absent_at_most=late.absent_at_most,
+        )
     if request.supersedes is not None:
         written += SUPERSEDES.format(supersedes=request.supersedes)
     read_request(written.encode(), "request.yml")
@@ -101,6 +110,14 @@ soak:
 DOWNGRADE = """
 # A declared way back to an older release, and why; the signers see it / 声明降级及原因，签署人可见
 downgrade: {downgrade}
+"""
+LATE = """
+# Workstations that were away: every day in these hours, until then, in the window's zone, they may still be upgraded
+# 未开机的工作站：在此期限前，每天在这些时段内可补升级（时区同变更窗口）
+late:
+  until: {until}
+  hours: "{hours}"
+  absent_at_most: {absent_at_most:<12} # per cent of the workstations; more stop the waves / 超过此百分比即停止
 """
 SUPERSEDES = """
 # The change in whose place this one was asked for / 本变更所取代的变更
@@ -147,6 +164,16 @@ class _Waves(Model):
     size: Annotated[int, reads(whole(1, 10_000))]
 
 
+class _Late(Model):
+    until: LocalTime
+    hours: Annotated[str, reads(matching(HOURS, "12:00-13:30", str))]
+    absent_at_most: Annotated[int, reads(whole(0, 100))] = ABSENT_AT_MOST
+
+    def to_domain(self, zone: str) -> Late:
+        starts, ends = self.hours.split("-")
+        return Late(_in_utc(self.until.replace(tzinfo=ZoneInfo(zone))), starts, ends, zone, self.absent_at_most)
+
+
 class _Soak(Model):
     duration: Annotated[int, reads(seconds(1, 14 * DAY))]
     interval: Annotated[int, reads(seconds(1, DAY))]
@@ -174,7 +201,17 @@ class _Request(Model):
     soak: _Soak
     downgrade: Line | None = None
     supersedes: Change | None = None
+    late: _Late | None = None
     form: ParticularsModel = ParticularsModel()
+
+    def findings(self) -> Iterator[Finding]:
+        if self.late is None:
+            return
+        window, late = self.window.to_domain(), self.late.to_domain(self.window.zone)
+        if not window.closes < late.until <= window.closes + LONGEST_LATE:
+            last = _on_the_wall(window.closes + LONGEST_LATE, window.zone)
+            fields = {"expected": f"{self.window.closes} … {last}", "found": self.late.until}
+            yield Finding(("late", "until"), "wrong-value", fields)
 
     def to_domain(self) -> Request:
         return Request(
@@ -194,6 +231,7 @@ class _Request(Model):
             ),
             downgrade=self.downgrade,
             supersedes=self.supersedes,
+            late=self.late.to_domain(self.window.zone) if self.late else None,
             particulars=self.form.to_domain(),
         )
 
