@@ -488,3 +488,19 @@ def test_a_disk_that_fills_while_unpacking_leaves_nothing_half(host: ShHost, tmp
         assert not list((host.root / "versions").iterdir())
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own needs root")
+def test_an_archive_that_would_fill_the_disk_is_stopped_while_it_is_decompressed(host: ShHost, tmp_path: Path) -> None:
+    disk = tmp_path / "state"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(disk)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        fact = host.apply(make_build(tmp_path, "1.0", data=b"0" * 30_000_000))
+        assert (fact["outcome"], fact["step"], fact["changed"]) == ("failed", "space", False)
+        assert sum(file.stat().st_size for file in disk.rglob("*") if file.is_file()) < 1_000_000
+        assert not list((host.root / "versions").iterdir())
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -5,7 +5,7 @@ refuse() { # step detail: fails, and this call has changed nothing
 }
 
 lose() { # step detail: fails after `began` and before the switch
-    rm -f "$state/listing" "$state/values" "$state/configs" "$state/filled"
+    rm -f "$state/listing" "$state/unpacking.tar" "$state/values" "$state/configs" "$state/filled"
     strategy_clean
     [ "$1" != space ] || forget_build
     disarm

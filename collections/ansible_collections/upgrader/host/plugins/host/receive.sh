@@ -161,7 +161,7 @@ forget_build() { # of this transaction
     done <<BUILDS
 $builds
 BUILDS
-    rm -f "$state/$sha256.tar"
+    rm -f "$state/$sha256.tar" "$state/unpacking.tar"
 }
 
 forget_old_builds() { # that came before this transaction, and that nobody used

@@ -6,18 +6,50 @@ unpack() {
     listing=$state/listing
     rm -rf "$unpacked"
     mkdir "$unpacked" || lose unpack "could not make $unpacked"
+    decompress
     untar -t -v >"$listing" 2>"$output" || lose unpack "the build is not a whole archive: $(last_words)"
     # busybox makes such names harmless before it lists them, and only says so.
     case $(last_words) in *emoving\ leading*) lose unpack "leads outside: $(last_words)" ;; esac
     check_listing
     untar -x -o -C "$unpacked" >"$output" 2>&1 || lose unpack "$(last_words)"
-    rm -f "$listing"
+    rm -f "$listing" "$plain_archive"
     printf 'sha256=%s\nkey=%s\nversion=%s\n' "$sha256" "$key" "$version" >"$unpacked/.upgrader" || lose unpack 'disk full'
     tick
     unpack_ms=$(((clock - started) * 10))
 }
 
+# Decompressing is most of the work, and listing and unpacking both need it: it is done once, into a file of our own that is
+# gone before the switch. An archive that would not leave the spare room on this disk is stopped on the way (ulimit counts
+# 512 bytes); how much it unpacks to is judged by the listing.
+decompress() {
+    plain_archive=$state/unpacking.tar
+    rm -f "$plain_archive"
+    case $build.$file in
+        *.tar."$file") return 0 ;; # rebuilt from a patch
+        *.gz | *.tgz) program=gzip ;;
+        *.xz | *.txz) program=xz ;;
+        *.bz2 | *.tbz) program=bzip2 ;;
+        *) return 0 ;;
+    esac
+    command -v "$program" >/dev/null || return 0 # the tar of busybox needs none
+    read_free_space
+    [ "$free_kb" -gt "$SPARE_KB" ] || lose space "$SPARE_KB KB are needed below $state, $free_kb KB are free"
+    (
+        umask 077
+        ulimit -f $(((free_kb - SPARE_KB) * 2))
+        # Not the last command: so it is this shell whose words about a stopped program are thrown away.
+        "$program" -dc <"$build" >"$plain_archive" 2>"$output" || exit 1
+    ) 2>/dev/null && return
+    read_free_space
+    [ "$free_kb" -le $((SPARE_KB + 1024)) ] || lose unpack "the build is not a whole archive: $(last_words)"
+    lose space "the build unpacks to more than there is room for below $state"
+}
+
 untar() { # options
+    if [ -f "$plain_archive" ]; then
+        tar "$@" -f "$plain_archive"
+        return
+    fi
     case $build.$file in
         *.tar."$file") tar "$@" -f "$build" ;; # rebuilt from a patch
         *.gz | *.tgz) tar -z "$@" -f "$build" ;;
