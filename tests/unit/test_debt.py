@@ -1,5 +1,6 @@
 """What an emergency owes: it runs with few signatures, and those of the normal rule are given afterwards, in time."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from upgrader.domain.authorization import Fault, Signed
 from upgrader.domain.debt import Debt, DebtStanding, debt_of, weigh_debt
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import ExitCode, Refused
-from upgrader.domain.journal import History
+from upgrader.domain.journal import Entry, History
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.names import ChangeId, PersonId, RoleId
 from upgrader.domain.record import DebtRecord
@@ -247,6 +248,9 @@ class _Owing:
 
     def newest_trust_version(self) -> int:
         return 0
+
+    def earlier(self, system: str, events: Iterable[Event], *, but: str, most: int) -> list[list[Entry]]:
+        return []
 
 
 class _Died(BaseException):

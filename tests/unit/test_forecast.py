@@ -2,19 +2,24 @@
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import builders
-from fakes import Hospital
-from upgrader.domain.errors import OutsideWindow
-from upgrader.domain.forecast import DECLARED, SHORTEST, foretell
+from fakes import Break, Hospital, Killed
+from upgrader.domain.calendar import Calendar, CalendarRule, Daily, Days, Meaning, Workdays
+from upgrader.domain.errors import ExitCode, OutsideWindow
+from upgrader.domain.forecast import ASSUMED, SHORTEST, Forecast, Ground, Work, experience, foretell
 from upgrader.domain.journal import History
 from upgrader.domain.lifecycle import Event, State
 from upgrader.domain.playbook import PlaybookRun
+from upgrader.domain.release import Takes
+from upgrader.domain.verdict import Reading
 from upgrader.flow.apply import apply_change
+from upgrader.flow.roll_back import roll_back_change
 
 LONGEST = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)
@@ -37,13 +42,32 @@ def wave(hosts: int, took: timedelta) -> tuple[tuple[Event, timedelta, dict[str,
     )
 
 
+def foretell_after(
+    here: History,
+    *earlier: History,
+    hosts: int = 10,
+    touched: int = 10,
+    said: tuple[timedelta, timedelta] | tuple[None, None] = (None, None),
+) -> Forecast:
+    longest_back = -(-touched // 10) * LONGEST
+    work = Work(
+        hosts=hosts,
+        touched=touched,
+        longest=LONGEST,
+        longest_back=longest_back,
+        declared=said[0],
+        declared_back=said[1],
+    )
+    return foretell(experience([here.entries]), experience(history.entries for history in earlier), work)
+
+
 def foretold(here: History, *earlier: History, hosts: int = 10, touched: int = 10) -> tuple[timedelta, timedelta]:
-    found = foretell(here, earlier, hosts=hosts, touched=touched, longest=LONGEST)
+    found = foretell_after(here, *earlier, hosts=hosts, touched=touched)
     return found.wave, found.way_back
 
 
 def test_of_a_system_that_nobody_has_upgraded_yet_the_declared_time_is_expected() -> None:
-    assert foretold(History()) == (DECLARED, DECLARED)
+    assert foretold(History()) == (ASSUMED, ASSUMED)
 
 
 def test_what_this_change_has_shown_counts_before_what_others_have() -> None:
@@ -78,7 +102,7 @@ def test_a_way_back_that_was_measured_is_expected_again() -> None:
 def test_a_wave_that_was_cut_short_tells_nothing() -> None:
     cut = journal(wave(10, MINUTE)[0], (Event.GATE_REFUSED, 14 * MINUTE, {"code": "x"}))
 
-    assert foretold(cut) == (DECLARED, DECLARED)
+    assert foretold(cut) == (ASSUMED, ASSUMED)
 
 
 @given(
@@ -86,15 +110,15 @@ def test_a_wave_that_was_cut_short_tells_nothing() -> None:
 )
 def test_more_to_do_is_never_expected_to_be_done_sooner(took: list[tuple[int, int]], hosts: int, touched: int) -> None:
     here = journal(*(fact for count, seconds in took for fact in wave(count, timedelta(seconds=seconds))))
-    less = foretell(here, (), hosts=hosts, touched=touched, longest=LONGEST)
-    more = foretell(here, (), hosts=hosts + 1, touched=touched + 1, longest=LONGEST)
+    less = foretell_after(here, hosts=hosts, touched=touched)
+    more = foretell_after(here, hosts=hosts + 1, touched=touched + 1)
 
     assert less.last_safe_moment(builders.CLOSES) >= more.last_safe_moment(builders.CLOSES)
 
 
 def test_a_wave_that_could_not_be_taken_back_in_time_is_not_begun() -> None:
     hospital = Hospital()
-    hospital.clock.now = builders.CLOSES - 2 * DECLARED + timedelta(seconds=1)
+    hospital.clock.now = builders.CLOSES - 2 * ASSUMED + timedelta(seconds=1)
 
     with pytest.raises(OutsideWindow, match="last-safe-moment-over"):
         apply_change(hospital.site(), builders.CHANGE, hospital.progress)
@@ -121,15 +145,137 @@ def test_a_wave_that_takes_three_times_as_long_is_the_last_one_and_nothing_begin
     assert all(at <= builders.CLOSES - LONGEST for at in begins)  # type: ignore[operator] # instants
 
 
-def test_an_upgrade_is_stopped_when_the_window_closes_and_the_way_back_is_not() -> None:
-    hospital = Hospital()
-    hospital.clock.now = builders.CLOSES - 2 * DECLARED
+def test_a_canary_tells_less_of_a_large_wave_than_a_large_wave_does() -> None:
+    here = journal(*wave(1, MINUTE), *wave(50, 3 * MINUTE))
+
+    assert foretold(here, hosts=50, touched=51) == (3 * MINUTE, timedelta(minutes=3, seconds=3.6))
+    assert foretold(here, hosts=100, touched=151)[0] == 6 * MINUTE
+
+
+def test_a_way_back_of_more_than_a_wave_is_expected_to_take_longer_than_the_wave() -> None:
+    assert foretold(journal(*wave(10, MINUTE)), hosts=10, touched=70)[1] == 7 * MINUTE
+    assert foretold(History(), hosts=10, touched=70)[1] == 7 * ASSUMED
+
+
+def test_what_the_release_declares_counts_until_journals_tell() -> None:
+    said = (2 * MINUTE, 3 * MINUTE)
+
+    assert foretell_after(History(), said=said).wave_ground is Ground.DECLARED
+    assert foretell_after(History(), said=said).way_back == 3 * MINUTE
+    assert foretell_after(journal(*wave(10, 6 * MINUTE)), said=said).wave == 6 * MINUTE
+
+
+@pytest.mark.parametrize("event", [Event.ROLLBACK_FINISHED, Event.ROLLBACK_INCOMPLETE])
+def test_a_way_back_counts_for_all_hosts_that_it_was_to_take_back_and_not_at_all_when_it_was_cut_short(
+    event: Event,
+) -> None:
+    begun = (Event.ROLLBACK_STARTED, MINUTE, {"because": "asked"})
+    whole = journal(*wave(10, MINUTE), begun, (event, 4 * MINUTE, {"hosts": ["host-0"], "touched": 8, "seconds": 120}))
+    cut = journal(*wave(10, MINUTE), begun, (event, 600 * MINUTE, {"hosts": ["host-0"], "touched": 8}))
+
+    assert foretold(journal(), whole, touched=8)[1] == 2 * MINUTE
+    assert foretold(journal(), cut, touched=8)[1] == MINUTE
+
+
+def test_what_a_release_declares_for_a_host_is_reserved_for_all_of_them() -> None:
+    hospital = Hospital(release=builders.make_release(takes=Takes(upgrade_seconds=600, rollback_seconds=1200)))
+    hospital.clock.now = builders.CLOSES - timedelta(seconds=1800)  # and some seconds for the probes
+
+    with pytest.raises(OutsideWindow, match="last-safe-moment-over"):
+        apply_change(hospital.site(), builders.CHANGE, hospital.progress)
+
+
+def limits_of(hospital: Hospital) -> list[tuple[str, int]]:
+    """The playbooks that run from now on, and after how many seconds each would be stopped."""
     limits: list[tuple[str, int]] = []
-    hospital.fleet.before_run = lambda run: limits.append((run.playbook, run.timeout_seconds))
+    hospital.fleet.before_run = lambda run: limits.append((run.playbook.split("/")[-1], run.timeout_seconds))
+    return limits
+
+
+def test_an_upgrade_is_stopped_while_there_is_time_for_the_way_back() -> None:
+    hospital = Hospital()
+    hospital.clock.now = builders.CLOSES - 2 * ASSUMED
+    limits = limits_of(hospital)
 
     apply_change(hospital.site(), builders.CHANGE, hospital.progress)
 
-    left = int((2 * DECLARED).total_seconds())
-    assert {limit for playbook, limit in limits if "upgrade" in playbook} == {
-        min(left, hospital.plan.wave_timeout_seconds)
-    }
+    probing = 3  # asked twice, a second apart
+    assert limits[0] == ("upgrade.yml", (2 * ASSUMED - ASSUMED).seconds - probing)
+
+
+def test_the_way_back_that_nobody_asked_for_is_stopped_when_the_window_closes_and_names_who_is_left() -> None:
+    hospital = Hospital()
+    hospital.fleet.hosts["host-01"].breaks = Break.MUTE  # as one that was not reached in time
+    hospital.prober.seen["host-01"] = Reading.UNHEALTHY
+    hospital.clock.now = builders.CLOSES - 3 * ASSUMED
+    limits = limits_of(hospital)
+
+    applied = apply_change(hospital.site(), builders.CHANGE, hospital.progress)
+
+    assert limits[-1] == ("rollback.yml", (3 * ASSUMED).seconds)
+    assert applied.exit_code is ExitCode.ROLLBACK_INCOMPLETE
+    left = hospital.journal.history().last(Event.ROLLBACK_INCOMPLETE)
+    assert left is not None
+    assert left.data["hosts"] == ["host-01"]
+
+    hospital.fleet.hosts["host-01"].breaks = None
+    hospital.clock.now = builders.CLOSES + timedelta(hours=1)
+    taken = roll_back_change(hospital.site(), builders.CHANGE, "the ward wants it back", hospital.progress)
+    assert taken.exit_code is ExitCode.ROLLED_BACK  # a person may, at any time
+    assert limits[-1] == ("rollback.yml", hospital.plan.wave_timeout_seconds)
+
+
+def die(run: PlaybookRun) -> None:
+    raise Killed
+
+
+def test_a_way_back_that_was_cut_short_is_not_gone_on_with_after_the_window() -> None:
+    hospital = Hospital()
+    hospital.prober.seen["host-01"] = Reading.UNHEALTHY
+    hospital.fleet.before_run = lambda run: die(run) if "rollback" in run.playbook else None
+    with pytest.raises(Killed):
+        apply_change(hospital.site(), builders.CHANGE, hospital.progress)
+    hospital.locks.held.clear()
+    runs = len(hospital.fleet.runs)
+    hospital.clock.now = builders.CLOSES
+
+    applied = apply_change(hospital.site(), builders.CHANGE, hospital.progress)
+
+    assert applied.exit_code is ExitCode.ROLLBACK_INCOMPLETE
+    assert [host.name for host in applied.change.not_restored] == ["host-01"]
+    assert len(hospital.fleet.runs) == runs
+
+
+def test_a_wave_that_a_crash_cut_short_goes_back_when_it_can_not_come_to_its_end_in_time() -> None:
+    hospital = Hospital()
+    hospital.fleet.before_run = die
+    with pytest.raises(Killed):
+        apply_change(hospital.site(), builders.CHANGE, hospital.progress)
+    hospital.locks.held.clear()
+    hospital.fleet.before_run = lambda run: None
+    hospital.clock.now = builders.CLOSES - 2 * ASSUMED + timedelta(seconds=1)
+
+    applied = apply_change(hospital.site(), builders.CHANGE, hospital.progress)
+
+    assert (applied.exit_code, applied.because) == (ExitCode.ROLLED_BACK, "last-safe-moment-over")
+    assert hospital.fleet.asked_for("upgrade") == []
+
+
+def test_the_night_of_the_calendar_ends_a_wave_as_the_window_does() -> None:
+    hospital = Hospital()
+    at = builders.NOW + 2 * ASSUMED - timedelta(seconds=1)
+    night = CalendarRule(
+        id="nights",
+        name={"zh": "夜间", "en": "nights"},
+        meaning=Meaning.WINDOW,
+        groups=frozenset(),
+        period=Daily((Days.EVERY_DAY,), builders.OPENS.time(), at.time()),
+    )
+    hospital.documents.calendar = Calendar("UTC", Workdays(frozenset(), frozenset(), frozenset()), (night,))
+    hospital.branch.add({"calendar.yml": b"..."})
+
+    with pytest.raises(OutsideWindow, match="last-safe-moment-over") as refused:
+        apply_change(hospital.site(), builders.CHANGE, hospital.progress)
+
+    assert refused.value.fields["closes"] == f"{at.astimezone(ZoneInfo('Asia/Shanghai')):%H:%M}"
+    assert hospital.fleet.runs == []

@@ -172,6 +172,10 @@ class Calendar:
         )
         return Answer(at, frozen, closed, self.workdays.is_provisional(at.astimezone(ZoneInfo(self.zone)).date()))
 
+    def open_until(self, groups: Iterable[str], at: datetime, latest: datetime) -> datetime:
+        """Until when work that runs at `at` may go on, `latest` at most; `at` itself when it may not run."""
+        return max(at, min(latest, self._free_until(frozenset(groups), at, latest)))
+
     def thaws(self, rule: CalendarRule, at: datetime) -> datetime:
         """When a freeze that holds at `at` ends; `at` when it does not hold."""
         held = self._holding(rule, at)
@@ -184,15 +188,15 @@ class Calendar:
         """
         groups, at, needed = frozenset(groups), after, max(length, SECOND)
         while at <= after + HORIZON:
-            free_until = self._free_until(groups, at)
+            free_until = self._free_until(groups, at, at + HORIZON)
             if free_until - at >= needed:
                 return at
             at = self._free_from(groups, max(free_until, at))
         return None
 
-    def _free_until(self, groups: frozenset[str], at: datetime) -> datetime:
-        """Until when work may run without a break from `at` on; `at` itself when it may not run."""
-        until = at + HORIZON
+    def _free_until(self, groups: frozenset[str], at: datetime, latest: datetime) -> datetime:
+        """Until when work may run without a break from `at` on, `latest` at most; `at` itself when it may not run."""
+        until = latest
         for rule in self._freezes(groups):
             until = min(until, self._next_start(rule, at, until))
         for windows in self._windows(groups).values():

@@ -119,17 +119,22 @@ def read_history(lines: Iterable[bytes], name: str) -> History:
     return History(tuple(entries), tip.head, tip.state)
 
 
+def read_entry(line: bytes) -> Entry:
+    """The entry that a line holds, wherever it stands. Raises ValueError, KeyError or TypeError for no entry."""
+    value = json.loads(line)
+    return Entry(
+        value["seq"],
+        Digest(value["prev"]),
+        plain.instant(value["at"]),
+        value["actor"],
+        Event(value["event"]),
+        value["data"],
+    )
+
+
 def _read_line(line: bytes, number: int, name: str) -> Entry:
     try:
-        value = json.loads(line)
-        entry = Entry(
-            value["seq"],
-            Digest(value["prev"]),
-            plain.instant(value["at"]),
-            value["actor"],
-            Event(value["event"]),
-            value["data"],
-        )
+        entry = read_entry(line)
         whole = entry.to_line() == line
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Integrity("journal-line-damaged", file=name, line=number, found=str(error)[:120]) from error

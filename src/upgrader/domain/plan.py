@@ -26,6 +26,7 @@ from upgrader.domain.release import (
     Release,
     Service,
     Strategy,
+    Takes,
     Thresholds,
 )
 from upgrader.domain.request import Kind, Request, WhenUnstable
@@ -116,6 +117,7 @@ class PlannedRelease:
     packager: PersonId | None = None
     package: PackageTerms | None = None
     files: FilesTerms | None = None
+    takes: Takes | None = None
 
     @property
     def name(self) -> str:
@@ -271,7 +273,7 @@ def make_plan(materials: Materials) -> Plan:
         waves=split_into_waves([host.name for host in hosts], canaries=request.waves.canaries, size=request.waves.size),
         thresholds=release.thresholds,
         probes=release.probes,
-        wave_timeout_seconds=900,
+        wave_timeout_seconds=_wave_timeout(release),
         confirm_seconds=120,
         soak=PlannedSoak(
             int(request.soak.duration.total_seconds()),
@@ -285,6 +287,12 @@ def make_plan(materials: Materials) -> Plan:
         earlier=ways_back(release, materials.earlier),
         late=request.late,
     )
+
+
+def _wave_timeout(release: Release) -> int:
+    """When a playbook is stopped that does not come to its end: far beyond what the release declares for one host."""
+    declared = (release.takes.upgrade_seconds, release.takes.rollback_seconds) if release.takes else (0,)
+    return max(900, 3 * max(declared))
 
 
 def split_into_waves(hosts: Sequence[HostName], *, canaries: int, size: int) -> tuple[Wave, ...]:
@@ -354,6 +362,7 @@ def _planned_release(materials: Materials, newer: Sequence[PlannedHost]) -> Plan
         parameters=release.parameters,
         package=release.package,
         files=release.files,
+        takes=release.takes,
         keep=release.keep,
         downtime_seconds=release.downtime_seconds,
         correction=planned(release.correction, materials.statements) if release.correction else None,

@@ -141,6 +141,14 @@ class FilesTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class Takes:
+    """How long one host takes, by the vendor's word; it is relied on until journals tell better."""
+
+    upgrade_seconds: int
+    rollback_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Thresholds:
     """How many hosts may fail before the change stops and is taken back."""
 
@@ -173,6 +181,7 @@ class Release:
     packager: PersonId | None = None  # who put the drop together and vouches for it, in the vendor's place
     package: PackageTerms | None = None  # for the strategy of that name only, as is `files`
     files: FilesTerms | None = None
+    takes: Takes | None = None
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from upgrader.domain.authorization import Authorization
 from upgrader.domain.change import REACHED, SILENT, Change, breach, view
 from upgrader.domain.debt import opening
 from upgrader.domain.errors import ExitCode, Integrity, Refused, UpgraderError
+from upgrader.domain.forecast import Experience
 from upgrader.domain.lifecycle import Event, Work, work_left
 from upgrader.domain.names import HostName
 from upgrader.domain.plan import Wave
@@ -27,7 +28,7 @@ from upgrader.flow.calendar import check_calendar
 from upgrader.flow.clocks import check_host_clocks, check_journal_clock
 from upgrader.flow.debts import check_none_overdue
 from upgrader.flow.deliverables import Deliverables, deliverables
-from upgrader.flow.forecast import check_last_safe_moment
+from upgrader.flow.forecast import Reserve, check_last_safe_moment, earlier_experience, forecast
 from upgrader.flow.history import read_history, write_plan_made
 from upgrader.flow.identity import acting_person
 from upgrader.flow.roll import Roll, check_somebody_reached
@@ -79,7 +80,8 @@ def apply_change(site: Site, change: str, progress: Progress) -> Applied:
 def _settle_what_ran(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied | None:
     """After a stop: judge the wave that ended unjudged, begin the soak when all are stable. None: waves are left.
 
-    Needs nobody's word and no window: no host gets anything new, and the way back is part of what was signed.
+    Needs nobody's word and no window: no host gets anything new. The way back is part of what was signed, but
+    for a person to ask for once the window is over.
     """
     plan = authorized_plan(site, change, journal.history())
     stood = view(journal.history(), plan)
@@ -90,7 +92,7 @@ def _settle_what_ran(site: Site, change: str, journal: Journal, actor: str, prog
     with authorized_before(site, change, journal, actor, progress) as running:
         for wave in unjudged:
             if because := _finish_wave(running, wave):
-                return _applied_back(take_back(running, because))
+                return _applied_back(take_back(running, because, ends=plan.window.closes))
         return _begin_soak(running) if len(over) == len(plan.waves) else None
 
 
@@ -107,19 +109,8 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
             if work_left(journal.history().state) is Work.START:
                 _open_debt(running, examined)
                 running.write(Event.APPLY_STARTED, {"plan": examined.plan.digest.hex})
-            latest, roll = examined, Roll(running)
-            roll.wake_first()
-            for wave in running.plan.waves:
-                if _is_done(running, wave):
-                    continue
-                roll.wait(wave)
-                latest = _ask_again(running, latest)
-                _check_time(running, latest, wave)
-                with _refusal_written_down(site, journal, actor, {}):
-                    present = roll.take(wave)
-                roll.wake_next(wave)
-                if present and (because := _upgrade_wave(running, wave, present, brought)):
-                    return _applied_back(take_back(running, because))
+            if taken := _run_waves(running, examined, brought):
+                return _applied_back(taken)
             return _begin_soak(running)
 
 
@@ -131,9 +122,30 @@ def _open_debt(running: Running, examined: Examined) -> None:
         running.write(Event.DEBT_OPENED, opening(examined.trust, examined.plan, running.site.clock()))
 
 
-def _is_done(running: Running, wave: Wave) -> bool:
-    """Whether this wave was found stable, now or before a crash."""
-    return view(running.journal.history(), running.plan).waves[wave.number].verdict == Verdict.STABLE
+def _run_waves(running: Running, examined: Examined, brought: Deliverables) -> TakenBack | None:
+    """Every wave that was not found stable yet, in order; when a rule breaks, all that was touched is taken back.
+
+    So does a wave that a crash cut short, when it could no longer come to its verdict in time: what it kept free for
+    that is still there.
+    """
+    latest, earlier, roll = examined, earlier_experience(running.site, running.plan), Roll(running)
+    before = view(running.journal.history(), running.plan).waves
+    roll.wake_first()
+    for wave in running.plan.waves:
+        if before[wave.number].verdict == Verdict.STABLE:
+            continue
+        roll.wait(wave)
+        latest = _ask_again(running, latest)
+        kept = _reserve(running, latest, wave, earlier)
+        if before[wave.number].started and kept.is_over(running.site.clock()):
+            return take_back(running, "last-safe-moment-over", ends=kept.ends)
+        with _refusal_written_down(running.site, running.journal, running.actor, _ground(latest)):
+            check_last_safe_moment(running.site, running.plan, wave, kept)
+            present = roll.take(wave)
+        roll.wake_next(wave)
+        if present and (because := _upgrade_wave(running, wave, present, brought, kept)):
+            return take_back(running, because, ends=kept.ends)
+    return None
 
 
 def _begin_soak(running: Running) -> Applied:
@@ -144,7 +156,9 @@ def _begin_soak(running: Running) -> Applied:
     return _finished(running)
 
 
-def _upgrade_wave(running: Running, wave: Wave, present: Sequence[HostName], brought: Deliverables) -> str:
+def _upgrade_wave(
+    running: Running, wave: Wave, present: Sequence[HostName], brought: Deliverables, kept: Reserve
+) -> str:
     """Upgrade those of a wave who are there, and judge it. Gives the code of the broken rule; empty when all is well.
 
     A wave that was cut short goes on with the hosts that have not said yet what became of them.
@@ -153,7 +167,7 @@ def _upgrade_wave(running: Running, wave: Wave, present: Sequence[HostName], bro
     left = [name for name in present if stood.hosts[name].outcome in SILENT]
     if left and not stood.waves[wave.number].finished:
         running.write(Event.WAVE_STARTED, {"wave": wave.number, "name": wave.name, "hosts": list(left)})
-        run_playbook(running, running.plan.playbooks.upgrade, left, brought)
+        run_playbook(running, running.plan.playbooks.upgrade, left, brought, until=kept.stops)
     return _finish_wave(running, wave)
 
 
@@ -208,8 +222,7 @@ def _ask_again(running: Running, before: Examined) -> Examined:
     gate.check_window(site, running.plan)
     now = (site.mirror.refresh().commit, site.trust.load().version)
     if now == (before.snapshot.commit, before.trust.version):
-        ground = {"commit": before.snapshot.commit, "trust_version": before.trust.version}
-        with _refusal_written_down(site, running.journal, running.actor, ground):
+        with _refusal_written_down(site, running.journal, running.actor, _ground(before)):
             again = gate.examine_again(site, before)
             gate.give_authorization(site, again)
         return again
@@ -219,15 +232,18 @@ def _ask_again(running: Running, before: Examined) -> Examined:
     return examined
 
 
-def _check_time(running: Running, latest: Examined, wave: Wave) -> None:
-    """Whether this wave may begin now: the hospital's calendar as it stands on the branch, and the last safe moment.
+def _reserve(running: Running, latest: Examined, wave: Wave, earlier: Experience) -> Reserve:
+    """What this wave keeps free, if the hospital's calendar, as it stands on the branch, lets it run now.
 
     Raises OutsideWindow.
     """
-    ground = {"commit": latest.snapshot.commit, "trust_version": latest.trust.version}
-    with _refusal_written_down(running.site, running.journal, running.actor, ground):
-        check_calendar(running.site, running.tree, latest, wave.hosts)
-        check_last_safe_moment(running.site, running.plan, running.journal.history(), wave)
+    with _refusal_written_down(running.site, running.journal, running.actor, _ground(latest)):
+        ends = check_calendar(running.site, running.tree, latest, wave.hosts)
+    return Reserve(forecast(running.site, running.plan, running.journal.history(), wave, earlier), ends)
+
+
+def _ground(examined: Examined) -> Mapping[str, Any]:
+    return {"commit": examined.snapshot.commit, "trust_version": examined.trust.version}
 
 
 @contextmanager
@@ -287,7 +303,8 @@ def _check_secrets(running: Running) -> None:
 
 def _check_clocks(running: Running) -> None:
     """The hosts of the next wave agree with us on what time it is. A refusal is written down before it is raised."""
-    left = next((wave for wave in running.plan.waves if not _is_done(running, wave)), None)
+    stood = view(running.journal.history(), running.plan).waves
+    left = next((wave for wave in running.plan.waves if stood[wave.number].verdict != Verdict.STABLE), None)
     if left is not None:
         with _refusal_written_down(running.site, running.journal, running.actor, {}):
             check_host_clocks(running, left)

@@ -1,6 +1,7 @@
 """The calendar: the hospital's windows and freezes, read from the branch and asked before every wave."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from upgrader.domain.calendar import Answer, Calendar
@@ -33,15 +34,17 @@ def calendar_here(site: Site) -> Calendar:
     return site.documents.read_calendar(file.read_bytes(), FILE, attachments=attachments, now=site.clock())
 
 
-def check_calendar(site: Site, tree: Tree, examined: Examined, hosts: Sequence[str]) -> None:
-    """Raises OutsideWindow unless the calendar on the examined commit lets work run now on these hosts of the plan.
+def check_calendar(site: Site, tree: Tree, examined: Examined, hosts: Sequence[str]) -> datetime:
+    """Until when work may run on these hosts of the plan: its window's end, or before it what the calendar says.
+
+    Raises OutsideWindow unless the calendar on the examined commit lets work run now.
 
     `tree` is the approved one, with the inventory. An emergency is not held by the calendar: its own rule, its own
     signatures and its debt stand in for that.
     """
     plan = examined.plan
     if plan.kind is Kind.EMERGENCY or (calendar := calendar_on(site, examined.snapshot)) is None:
-        return
+        return plan.window.closes
     groups = groups_of(site, tree, plan.release.system, examined.files.request.hosts, hosts)
     answer = calendar.ask(groups, site.clock())
     zone = ZoneInfo(calendar.zone)
@@ -60,6 +63,7 @@ def check_calendar(site: Site, tree: Tree, examined: Examined, hosts: Sequence[s
         now = f"{site.clock().astimezone(zone):%Y-%m-%d %H:%M}"
         closed = ", ".join(answer.closed)
         raise OutsideWindow("calendar-closed", change=plan.change, groups=closed, now=now, zone=calendar.zone)
+    return calendar.open_until(groups, site.clock(), plan.window.closes)
 
 
 def groups_of(site: Site, tree: Tree, system: SystemId, pattern: str, hosts: Iterable[str]) -> frozenset[str]:

@@ -1,73 +1,94 @@
-"""The last safe moment: no wave begins that could not be taken back before the window closes."""
+"""The last safe moment: no wave begins that could not be taken back before the time for it is over."""
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from upgrader.domain.errors import OutsideWindow
-from upgrader.domain.forecast import Forecast, foretell
+from upgrader.domain.forecast import TELLING, Experience, Forecast, Work, experience, foretell, in_batches
 from upgrader.domain.journal import History
-from upgrader.domain.lifecycle import Event
 from upgrader.domain.plan import Plan, Wave
+from upgrader.domain.probe import Probe
+from upgrader.flow.running import longest_run
 from upgrader.flow.site import Site
 
 MOST_EARLIER = 20
+PROBED_SIDE_BY_SIDE = 20
 
 
-def forecast(site: Site, plan: Plan, history: History, wave: Wave) -> Forecast:
-    """What the journals let expect of one wave of a plan, and of the way back after it."""
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """What a wave keeps free: `ends` is until when work may run on its hosts, the way back included."""
+
+    expected: Forecast
+    ends: datetime
+
+    @property
+    def last_safe_moment(self) -> datetime:
+        return self.expected.last_safe_moment(self.ends)
+
+    @property
+    def stops(self) -> datetime:
+        """When the wave's playbook is stopped, however far it is."""
+        return self.expected.stops(self.ends)
+
+    def is_over(self, now: datetime) -> bool:
+        return now > self.last_safe_moment
+
+
+def earlier_experience(site: Site, plan: Plan) -> Experience:
+    """What the latest changes of this system have shown, as far as this controller has carried them out."""
+    return experience(site.journals.earlier(plan.release.system, TELLING, but=plan.change, most=MOST_EARLIER))
+
+
+def forecast(site: Site, plan: Plan, history: History, wave: Wave, earlier: Experience) -> Forecast:
+    """What may be expected of one wave of a plan, and of the way back after it."""
+    touched = [name for other in plan.waves if other.number <= wave.number for name in other.hosts]
+    probing = _probing(plan.probes, len(wave.hosts))
+    takes = plan.release.takes
     return foretell(
-        history,
-        _earlier(site, plan),
-        hosts=len(wave.hosts),
-        touched=sum(len(other.hosts) for other in plan.waves if other.number <= wave.number),
-        longest=timedelta(seconds=plan.wave_timeout_seconds),
+        experience([history.entries]),
+        earlier,
+        Work(
+            hosts=len(wave.hosts),
+            touched=len(touched),
+            longest=timedelta(seconds=plan.wave_timeout_seconds),
+            longest_back=longest_run(plan, touched),
+            probing=probing,
+            declared=in_batches(len(wave.hosts), site.forks, takes.upgrade_seconds) + probing if takes else None,
+            declared_back=in_batches(len(touched), site.forks, takes.rollback_seconds) if takes else None,
+        ),
     )
 
 
 def whole_length(site: Site, plan: Plan, history: History) -> timedelta:
     """How long all waves of a plan take, and the way back after the last one, as far as one knows."""
-    earlier = tuple(_earlier(site, plan))
-    longest, touched, waves, way_back = timedelta(seconds=plan.wave_timeout_seconds), 0, timedelta(), timedelta()
-    for wave in plan.waves:
-        touched += len(wave.hosts)
-        expected = foretell(history, earlier, hosts=len(wave.hosts), touched=touched, longest=longest)
-        waves, way_back = waves + expected.wave, expected.way_back
-    return waves + way_back
+    earlier = earlier_experience(site, plan)
+    foretold = [forecast(site, plan, history, wave, earlier) for wave in plan.waves]
+    return sum((expected.wave for expected in foretold), foretold[-1].way_back)
 
 
-def check_last_safe_moment(site: Site, plan: Plan, history: History, wave: Wave) -> None:
-    """Raises OutsideWindow when this wave could not be taken back before the window closes, as far as one knows."""
-    expected = forecast(site, plan, history, wave)
-    last = expected.last_safe_moment(plan.window.closes)
-    if site.clock() > last:
+def check_last_safe_moment(site: Site, plan: Plan, wave: Wave, kept: Reserve) -> None:
+    """Raises OutsideWindow when the wave, begun now, could not be taken back in time, as far as one knows."""
+    if kept.is_over(site.clock()):
         zone = ZoneInfo(plan.window.zone)
         raise OutsideWindow(
             "last-safe-moment-over",
             change=plan.change,
             wave=wave.number,
-            last=f"{last.astimezone(zone):%Y-%m-%d %H:%M}",
-            closes=f"{plan.window.closes.astimezone(zone):%H:%M}",
+            last=f"{kept.last_safe_moment.astimezone(zone):%Y-%m-%d %H:%M}",
+            closes=f"{kept.ends.astimezone(zone):%H:%M}",
             zone=plan.window.zone,
-            takes=_minutes(expected.wave),
-            back=_minutes(expected.way_back),
+            takes=_minutes(kept.expected.wave),
+            back=_minutes(kept.expected.way_back),
         )
 
 
-def _earlier(site: Site, plan: Plan) -> Iterator[History]:
-    """The latest changes of this system that this controller has carried out."""
-    folder = site.state / "changes"
-    names = sorted((path.name for path in folder.iterdir()), reverse=True) if folder.is_dir() else []
-    found = 0
-    for name in names:
-        if name == plan.change or found == MOST_EARLIER:
-            continue
-        with site.journal(name) as journal:
-            history = journal.history()
-        requested = history.last(Event.CHANGE_REQUESTED)
-        if requested is not None and requested.data["system"] == plan.release.system:
-            found += 1
-            yield history
+def _probing(probes: Sequence[Probe], hosts: int) -> timedelta:
+    """What all probes take on hosts that are well: as often as each is asked, its interval apart."""
+    longest = max((probe.count * probe.interval_seconds for probe in probes), default=0)
+    return timedelta(seconds=longest) + in_batches(hosts * len(probes), PROBED_SIDE_BY_SIDE, 1)
 
 
 def _minutes(length: timedelta) -> str:

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
+from upgrader.domain import plain
 from upgrader.domain.change import Change, view
 from upgrader.domain.errors import ExitCode, Refused
 from upgrader.domain.journal import History
 from upgrader.domain.lifecycle import Event, may
+from upgrader.domain.plain import instant
 from upgrader.domain.plan import Plan, read_plan
 from upgrader.flow import repository
 from upgrader.flow.deliverables import NOTHING
@@ -54,25 +57,34 @@ def resume_rollback(site: Site, change: str, journal: Journal, actor: str, progr
         because = started.data["because"] if started else "-"
         if may(journal.history().state, Event.ROLLBACK_STARTED):  # stuck: try once more
             return take_back(running, because)
-        return _take_back_hosts(running, because)
+        ends = instant(started.data["ends"]) if started and "ends" in started.data else None
+        return _take_back_hosts(running, because, ends, None)
 
 
-def take_back(running: Running, because: str) -> TakenBack:
-    """Write down why, then take back every host that a started wave may have touched, all at once."""
-    running.write(Event.ROLLBACK_STARTED, {"because": because})
-    return _take_back_hosts(running, because)
+def take_back(running: Running, because: str, *, ends: datetime | None = None) -> TakenBack:
+    """Write down why, then take back every host that a started wave may have touched, all at once.
+
+    The way back that nobody asked for may take until `ends`. A host that it has not reached by then is stuck: it is
+    named, nothing more is begun on it, and a person decides. Without `ends` it takes the time that it needs.
+    """
+    began = running.site.clock()
+    running.write(Event.ROLLBACK_STARTED, {"because": because, **({"ends": plain.to_plain(ends)} if ends else {})})
+    return _take_back_hosts(running, because, ends, began)
 
 
-def _take_back_hosts(running: Running, because: str) -> TakenBack:
+def _take_back_hosts(running: Running, because: str, ends: datetime | None, began: datetime | None) -> TakenBack:
+    """`began` is None for a way back that was cut short: nobody knows how long that one took."""
+    clock = running.site.clock
     touched = view(running.journal.history(), running.plan).touched
-    if touched:
-        run_playbook(running, running.plan.playbooks.rollback, touched, NOTHING)
+    if touched and (ends is None or clock() < ends):
+        run_playbook(running, running.plan.playbooks.rollback, touched, NOTHING, until=ends)
     change = view(running.journal.history(), running.plan)
+    took = {"touched": len(touched), **({"seconds": int((clock() - began).total_seconds())} if began else {})}
     left = [host.name for host in change.not_restored]
     if left:
-        running.write(Event.ROLLBACK_INCOMPLETE, {"hosts": left})
+        running.write(Event.ROLLBACK_INCOMPLETE, {"hosts": left, **took})
     else:
-        running.write(Event.ROLLBACK_FINISHED, {"hosts": list(touched)})
+        running.write(Event.ROLLBACK_FINISHED, {"hosts": list(touched), **took})
     change = replace(change, state=running.journal.history().state)
     return TakenBack(ExitCode.ROLLBACK_INCOMPLETE if left else ExitCode.ROLLED_BACK, change, because)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from upgrader.domain.lifecycle import Event
@@ -31,11 +32,19 @@ class Running:
         self.progress(f"event.{event.name.lower()}", data)
 
 
-def run_playbook(running: Running, playbook: str, hosts: Sequence[str], brought: Deliverables) -> PlaybookResult:
+def run_playbook(
+    running: Running,
+    playbook: str,
+    hosts: Sequence[str],
+    brought: Deliverables,
+    *,
+    until: datetime | None = None,
+) -> PlaybookResult:
     """Run one playbook of the plan on some of its hosts; every host's report is in the journal when it comes.
 
-    An upgrade is stopped when the window closes; the way back may take the time that it needs.
-    `brought` is what a host may ask for; nothing on the way back.
+    It is stopped at `until`, if it has not come to its own limit before; without, an upgrade is stopped when the window
+    closes, and the way back may take the time that it needs. `brought` is what a host may ask for; nothing on the way
+    back.
     """
     waves = {str(name): wave.number for wave in running.plan.waves for name in wave.hosts}
 
@@ -55,7 +64,7 @@ def run_playbook(running: Running, playbook: str, hosts: Sequence[str], brought:
         hosts=tuple(hosts),
         upgrade=upgrade.instruction(running.plan, hosts, brought.paths, brought.patches),
         forks=running.site.forks,
-        timeout_seconds=_limit(running, playbook),
+        timeout_seconds=_limit(running, playbook, hosts, until),
         dry_run=False,
         secrets=secrets_of(running.plan, hosts) if playbook == running.plan.playbooks.upgrade else (),
     )
@@ -66,13 +75,19 @@ def run_playbook(running: Running, playbook: str, hosts: Sequence[str], brought:
     return result
 
 
-def _limit(running: Running, playbook: str) -> int:
+def longest_run(plan: Plan, hosts: Sequence[str]) -> timedelta:
+    """The limit of one playbook: a wave's time for every wave's worth of hosts."""
+    worth = max(len(wave.hosts) for wave in plan.waves)
+    return max(1, -(-len(hosts) // worth)) * timedelta(seconds=plan.wave_timeout_seconds)
+
+
+def _limit(running: Running, playbook: str, hosts: Sequence[str], until: datetime | None) -> int:
     """How many seconds the playbook may take."""
-    plan = running.plan
-    if playbook != plan.playbooks.upgrade:
-        return plan.wave_timeout_seconds
-    left = int((plan.window.closes - running.site.clock()).total_seconds())
-    return max(1, min(plan.wave_timeout_seconds, left))
+    plan, now = running.plan, running.site.clock()
+    longest = longest_run(plan, hosts)
+    if until is None and playbook == plan.playbooks.upgrade:
+        until = plan.window.closes
+    return max(1, int((min(until - now, longest) if until else longest).total_seconds()))
 
 
 def report_data(report: HostReport) -> dict[str, Any]:

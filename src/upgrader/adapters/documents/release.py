@@ -47,6 +47,7 @@ from upgrader.domain.release import (
     Release,
     Service,
     Strategy,
+    Takes,
     Thresholds,
 )
 
@@ -158,6 +159,16 @@ class _Config(Model):
     target: Annotated[Inside, written_as("to")]
 
 
+class _Takes(Model):
+    """For one host, as the vendor measured it."""
+
+    upgrade: Annotated[int, reads(seconds(1, DAY))]
+    rollback: Annotated[int, reads(seconds(1, DAY))]
+
+    def to_domain(self) -> Takes:
+        return Takes(self.upgrade, self.rollback)
+
+
 class _Thresholds(Model):
     failed_in_wave: Allowed
     failed_in_all: Allowed
@@ -266,6 +277,7 @@ class _Release(Model):
     follows: Annotated[tuple[Annotated[str, reads(_predecessor)], ...], at_least_one(), no_two_alike()]
     strategy: Annotated[Strategy, reads(one_of(Strategy))]
     downtime: Annotated[int, reads(seconds(0, DAY))]
+    takes: _Takes | None = None
     data: Annotated[DataPromise, reads(one_of(DataPromise))]
     builds: Annotated[tuple[_Build, ...], at_least_one()]
     documents: tuple[_Build, ...] = ()
@@ -337,4 +349,5 @@ class _Release(Model):
             ),
             correction=self.correction.to_domain() if self.correction else None,
             packager=self.packager,
+            takes=self.takes.to_domain() if self.takes else None,
         )
