@@ -33,3 +33,12 @@ configure_one() {
     cat "$state/filled" >"$unpacked/$target" || { detail="$target could not be written"; return 1; }
     rm -f "$state/filled"
 }
+
+note_templates() { # for a partial upgrade, which fills them again
+    printf 'unit=%s\n' "$unit"
+    while IFS= read -r pair; do
+        [ -z "$pair" ] || printf 'config=%s\n' "$pair"
+    done <<PAIRS
+$configs
+PAIRS
+} >>"$unpacked/.upgrader"

@@ -52,8 +52,8 @@ missing_programs() {
     for program in awk cat chmod cp date df dirname id ln ls mkdir mv readlink rm sed setsid sha256sum sleep sync tail tr wc $(strategy_programs); do
         command -v "$program" >/dev/null || printf ' %s' "$program"
     done
-    [ "$manager" = script ] || command -v systemctl >/dev/null || printf ' systemctl'
-    [ "$manager" = script ] || command -v systemd-run >/dev/null || printf ' systemd-run'
+    [ "$manager" != systemd ] || command -v systemctl >/dev/null || printf ' systemctl'
+    [ "$manager" != systemd ] || command -v systemd-run >/dev/null || printf ' systemd-run'
 }
 
 may_write() { # folder: it, or the nearest folder above it that exists

@@ -1,7 +1,7 @@
 # The service: systemd's, or the vendor's own script.
 
 stop_service() { # version
-    [ -n "$1" ] || return 0
+    [ -n "$1" ] && [ "$manager" != none ] || return 0
     if [ "$manager" = systemd ]; then
         # A restart stops the old process too, and is shorter; stopping alone is for files that change under it, and for
         # a system that goes away.
@@ -22,6 +22,7 @@ stop_service() { # version
 }
 
 start_service() { # version
+    [ "$manager" != none ] || return 0
     if [ "$manager" = systemd ]; then
         systemctl reset-failed "$service" 2>/dev/null
         run_limited "$start_seconds" / systemctl restart "$service"
@@ -31,8 +32,9 @@ start_service() { # version
     fi
 }
 
-is_running() { # version
+is_running() { # version; where no service belongs to it, it runs
     [ -n "$1" ] || return 1
+    [ "$manager" != none ] || return 0
     if [ "$manager" = systemd ]; then
         systemctl is-active --quiet "$service"
     else

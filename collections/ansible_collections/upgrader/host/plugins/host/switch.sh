@@ -7,7 +7,8 @@ switch() {
     tick
     stopped_at=$clock
     stop_service "$from" || give_way stop "$(last_words)"
-    strategy_switch || give_way switch "$(last_words)"
+    step=switch
+    strategy_switch || give_way "$step" "$(last_words)"
     start_service "$version" || give_way restart "$(last_words)"
     count_downtime
 }
@@ -36,11 +37,17 @@ stays_up() { # version
 give_way() { # step detail: what has begun fails; the host goes back at once
     failed_at=$1 reason=$2
     take_back "$failed_at: $reason" || answer failed "$failed_at" "$reason; then the way back failed at $step: $detail"
-    answer rolled-back "$failed_at" "$reason"
+    answer rolled-back "$failed_at" "$reason${remark:+; $remark}"
 }
+
+strategy_no_return() { return 1; } # false, but for a strategy that knows a point from where nothing leads back
 
 # Undo what the open transaction started: link, unit file and service are again as before. Safe to call again.
 take_back() { # reason
+    if strategy_no_return; then
+        undo_fails no-return "$detail"
+        return 1
+    fi
     record undo-started "$1"
     changed=true
     was_started=$(started_switching)
@@ -49,7 +56,8 @@ take_back() { # reason
         stopped_at=${stopped_at:-$clock}
         stop_service "$to" && stop_service "$from" || undo_fails stop "$(last_words)" || return 1
     fi
-    strategy_back || undo_fails switch "$(last_words)" || return 1
+    step=switch
+    strategy_back || undo_fails "$step" "$(last_words)" || return 1
     restore_unit || undo_fails service "$(last_words)" || return 1
     if [ -n "$was_started" ] && [ -n "$from" ]; then
         start_service "$from" || undo_fails restart "$(last_words)" || return 1

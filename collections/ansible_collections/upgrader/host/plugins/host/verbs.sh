@@ -122,7 +122,7 @@ revert() { # take back what this key did here
     esac
     strategy_can_go_back || refuse revert "$detail"
     take_back 'asked for' || answer failed "$step" "$detail"
-    answer rolled-back revert ''
+    answer rolled-back revert "$remark"
 }
 
 expire() { # the dead-man: sleep until the deadline, then take back what was not confirmed

@@ -55,7 +55,9 @@ point_current() { # version, or nothing: one rename, so that there is no moment 
     fi 2>"$output" && { sync "$root/$system" 2>/dev/null || sync; }
 }
 
-strategy_prune() { # keep the newest versions; never the one that runs, never the one that a rollback needs
+strategy_prune() { prune_versions; }
+
+prune_versions() { # keep the newest versions; never the one that runs, never the one that a rollback needs
     kept=0
     # shellcheck disable=SC2012 # version names are words, and ls alone sorts by time
     ls -1t "$versions" | while IFS= read -r name; do

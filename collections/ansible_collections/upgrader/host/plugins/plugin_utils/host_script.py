@@ -11,13 +11,21 @@ from pathlib import Path
 
 SHARED = ("front", "judge", "receive", "limit", "journal", "answer")
 VERSIONED = ("verbs", "configure", "deadman", "switch", "service")  # what has a version before and after, and a service
+DATABASE = (*VERSIONED, "unpack", "versions", "database/site", "restore_point", "strategy/database")
+# What differs for each product that a database may be of.
+PRODUCTS = {
+    "database": ("sqlstate", "split_postgresql", "migrate_postgresql"),
+    "database_oracle": ("migrate_oracle",),  # never tried, and refused by plan
+    "database_sqlserver": ("migrate_sqlserver",),  # as well
+}
 # What each strategy adds; where two parts define the same function, the later one counts.
 STRATEGIES = {
     "archive": (*VERSIONED, "unpack", "versions", "strategy/archive"),
     "package": (*VERSIONED, "strategy/package"),
     "files": (*VERSIONED, "unpack", "versions", "replaced", "strategy/files"),
     "files_in_place": (*VERSIONED, "unpack", "replaced", "strategy/files_in_place"),
-    "data-fix": ("database/postgresql", "strategy/data-fix"),
+    "data-fix": ("database/site", "database/sqlstate", "database/postgresql", "strategy/data-fix"),
+    **{name: (*DATABASE, *(f"database/{part}" for part in parts)) for name, parts in PRODUCTS.items()},
 }
 CALL = "#:call\n"
 HERE = Path(__file__).parent.parent / "host"

@@ -38,12 +38,3 @@ strategy_prepare() { # all that can be done while the old version serves
     check_service_files
     put_beside
 }
-
-note_templates() { # for a partial upgrade, which fills them again
-    printf 'unit=%s\n' "$unit"
-    while IFS= read -r pair; do
-        [ -z "$pair" ] || printf 'config=%s\n' "$pair"
-    done <<PAIRS
-$configs
-PAIRS
-} >>"$unpacked/.upgrader"

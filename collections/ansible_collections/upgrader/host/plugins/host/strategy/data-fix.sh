@@ -51,16 +51,6 @@ strategy_folders() { # who sends the build goes through our folder, and sees not
     rm -rf "$state"/ask.* # of a run that was killed
 }
 
-is_name() { # text: an identifier that needs no thought, in the case in which it is written
-    case $1 in '' | [!A-Za-z_]* | *[!A-Za-z0-9_]*) return 1 ;; esac
-    [ "${#1}" -le 63 ]
-}
-
-site_value() { # name default: what the site's inventory says of this host
-    found=$(printf '%s' "$parameters" | sed -n "s/^$1=//p")
-    printf '%s' "${found:-$2}"
-}
-
 # ------------------------------------------------------------------------------------------------------------ the verbs
 
 stage() { # keep the build that was sent, if it is the one that was meant
@@ -280,20 +270,6 @@ read_words() { # sets step, refusal and detail from what psql said
     elif [ "$ended" != 0 ]; then
         detail="psql ended with $ended: $(last_words)"
     fi
-}
-
-meaning_of() { # SQLSTATE: what happens often, in words (PostgreSQL 15, appendix A)
-    case $1 in
-        0A000) printf 'the statements try what they may not, such as to end the transaction or to copy to a client' ;;
-        2D000) printf 'the statements try to end the transaction' ;;
-        55P03) printf 'a table is in use and was not free within %s s' "$lock_seconds" ;;
-        40P01 | 40001) printf 'somebody else changed the same rows' ;;
-        57014) printf 'it took longer than %s s, or was stopped' "$statement_seconds" ;;
-        42501) printf 'the role may not do this' ;;
-        23*) printf 'a constraint of the database refuses the result' ;;
-        57P0* | 08*) printf 'the connection to the database was lost' ;;
-        *) printf 'the database refused' ;;
-    esac
 }
 
 read_counts() { # `public.result 3 of 3, public.note 1 of 2`
