@@ -22,7 +22,7 @@ from upgrader.domain.draft import Proposal, Surroundings
 from upgrader.domain.errors import Integrity, Locked, Refused
 from upgrader.domain.journal import Entry, History, read_history
 from upgrader.domain.lifecycle import Event
-from upgrader.domain.names import HostName, PersonId
+from upgrader.domain.names import HostName, PersonId, SystemId
 from upgrader.domain.particulars import Particulars
 from upgrader.domain.plan import Materials, Plan, PlannedHost, make_plan
 from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
@@ -40,6 +40,7 @@ from upgrader.domain.release import Build, Release
 from upgrader.domain.report import ReportView
 from upgrader.domain.request import Request
 from upgrader.domain.sheet import Sheet
+from upgrader.domain.sighting import Sightings
 from upgrader.domain.trust import Trust
 from upgrader.domain.verdict import Measurement, Reading
 from upgrader.flow.site import Site
@@ -134,6 +135,9 @@ class Commit:
     def files(self, *prefixes: str) -> Sequence[File]:
         below = tuple(f"{prefix}/" for prefix in prefixes)
         return [File(path, content) for path, content in sorted(self.tree.items()) if path.startswith(below)]
+
+    def paths(self, *prefixes: str) -> Sequence[str]:
+        return [file.path for file in self.files(*prefixes)]
 
     def read(self, path: str) -> bytes | None:
         return self.tree.get(path)
@@ -271,6 +275,17 @@ class Documents:
 
 
 @dataclass
+class SeenHosts:
+    kept: dict[SystemId, Sightings] = field(default_factory=dict)
+
+    def remember(self, seen: Sightings) -> None:
+        self.kept[seen.system] = seen
+
+    def recall(self, system: SystemId) -> Sightings:
+        return self.kept.get(system, Sightings(system, {}))
+
+
+@dataclass
 class Scans:
     """A scan here is its codes in plain text, one a line; nothing is drawn."""
 
@@ -307,6 +322,7 @@ class Inventory:
                 parameters={name: text for name, text in host.parameters.items() if name != "root"},
                 groups=self.groups.get(host.name, frozenset()),
                 workstation=host.workstation,
+                platform=host.platform,
             )
             for host in self.plan.hosts
         ]
@@ -539,6 +555,7 @@ class Hospital:
         self.tree = Digest.of(b"tree")
         self.builds = BuildStore()
         self.locks = Locks()
+        self.seen_hosts = SeenHosts()
         self.secrets = Secrets()
         published = Published.of(builders.make_materials(**materials)) if materials else _usual_change()
         self.plan, self.documents = published.plan, published.documents
@@ -578,6 +595,7 @@ class Hospital:
             documents=self.documents,
             systems=read_systems,
             inventory=Inventory(self.plan, self.groups),
+            seen_hosts=self.seen_hosts,
             locks=self.locks,
             clock=self.clock,
             state=Path("/state"),

@@ -64,6 +64,7 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters.known_systems import KnownSystems
     from upgrader.adapters.locks import Locks
     from upgrader.adapters.secret_files import SecretFiles
+    from upgrader.adapters.sighting_files import SightingFiles
     from upgrader.adapters.trust_files import TrustFiles
     from upgrader.adapters.trusted_mirror import TrustedMirror
     from upgrader.adapters.verified_signatures import VerifiedSignatures
@@ -86,6 +87,7 @@ def open_site(choices: Choices) -> Site:
         documents=documents,
         systems=KnownSystems(state / "cache" / "systems"),
         inventory=AnsibleInventory(state / "cache" / "inventory"),
+        seen_hosts=SightingFiles(state / "cache" / "host-state"),
         locks=Locks(state / "locks"),
         clock=system_clock,
         state=state,

@@ -16,15 +16,17 @@ from upgrader.domain.evidence import Statement
 from upgrader.domain.journal import Entry, History
 from upgrader.domain.late import Workstation
 from upgrader.domain.lifecycle import Event
-from upgrader.domain.names import HostName
+from upgrader.domain.names import HostName, SystemId
 from upgrader.domain.particulars import Particulars
 from upgrader.domain.plan import PlannedHost
+from upgrader.domain.platform import Platform
 from upgrader.domain.playbook import HostReport, PlaybookResult, PlaybookRun
 from upgrader.domain.probe import Probe
 from upgrader.domain.record import Namespace, ScanType
 from upgrader.domain.release import Build, Release
 from upgrader.domain.request import Request
 from upgrader.domain.sheet import Sheet
+from upgrader.domain.sighting import Sightings
 from upgrader.domain.trust import Trust
 from upgrader.domain.verdict import Measurement
 
@@ -48,6 +50,7 @@ class Snapshot(Protocol):
 
     @property
     def commit(self) -> str: ...
+    def paths(self, *prefixes: str) -> Sequence[str]: ...
     def files(self, *prefixes: str) -> Sequence[Blob]: ...
     def read(self, path: str) -> bytes | None: ...
 
@@ -170,7 +173,10 @@ class Tree:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryHost:
-    """A host as the inventory describes it. `parameters` are the site's values for it, `groups` all it belongs to."""
+    """A host as the inventory describes it. `parameters` are the site's values for it, `groups` all it belongs to.
+
+    `host_key` is empty for a host that is not reached by SSH: none but Windows hosts, and nothing runs on those yet.
+    """
 
     name: str
     address: str
@@ -181,10 +187,18 @@ class InventoryHost:
     parameters: Mapping[str, str]
     groups: frozenset[str] = frozenset()
     workstation: Workstation | None = None
+    platform: Platform | None = None
 
 
 class Inventory(Protocol):
     def resolve(self, tree: Path, pattern: str) -> Sequence[InventoryHost]: ...
+
+
+class SeenHosts(Protocol):
+    """What hosts said when they were last asked, outside any change. For lists; no decision rests on it."""
+
+    def remember(self, seen: Sightings) -> None: ...
+    def recall(self, system: SystemId) -> Sightings: ...
 
 
 class Secrets(Protocol):

@@ -10,13 +10,15 @@ import builders
 import fakes
 from builders import DEPARTMENT, HEAD, INFORMATICIAN, INFORMATION, SIGNED, make_approval, make_request, make_trust
 from upgrader.domain.correction import PlannedCorrection, TableRows
+from upgrader.domain.dependency import Graph
 from upgrader.domain.digest import Digest
 from upgrader.domain.form import ASKED, BLOCKS, Asked, Block, Boxes, Field, Form, FormField, Known, Missing, make_form
 from upgrader.domain.lifecycle import Event
-from upgrader.domain.names import HostName
+from upgrader.domain.names import HostName, SystemId
 from upgrader.domain.particulars import ChangeClass, ChangeType, Particulars, ProtectionLevel, Risk
 from upgrader.domain.record import PaperRecord, ScanType, TestStage
 from upgrader.domain.request import ChangeWindow, Kind, WaveSizes
+from upgrader.domain.system import Criticality, Hours, System, Tier
 from upgrader.domain.trust import PaperRule, Row
 from upgrader.flow.form import form_of
 from upgrader.language import Language, Texts
@@ -262,3 +264,38 @@ def test_the_form_is_there_in_english_too() -> None:
 
     assert "3.1.9 → 3.5.10" in text
     assert "Who decides" in text
+
+
+def described(id: str, zh: str, **more: Any) -> System:
+    return System(
+        id=SystemId(id),
+        number=1,
+        name={"zh": zh, "en": id},
+        tiers=(Tier.WEB,),
+        clients=(),
+        hours=Hours.ALWAYS,
+        criticality=Criticality.AT_ONCE,
+        **more,
+    )
+
+
+def test_whom_a_change_affects_and_who_is_told_comes_from_the_systems() -> None:
+    scheduling, lis = SystemId("exam-scheduling"), SystemId("lis")
+    systems = Graph.of(
+        [
+            described(scheduling, "集中预约"),
+            described(lis, "检验", depends_on=(scheduling,)),
+            described("paper-booking", "应急预约", stands_in_for=scheduling),
+        ]
+    )
+    silent = replace(SAID, affected_systems=None, contingency=None, notice=None)
+    known_now = known(request=make_request(particulars=silent), plan=replace(PLAN, affects=(lis,)), systems=systems)
+    text = shown(make_form(known_now))
+
+    assert "集中预约 (exam-scheduling)" in text
+    assert "共 1 个系统：检验 (lis)" in text
+    assert "须通知以下系统的使用科室：集中预约 (exam-scheduling), 检验 (lis)" in text
+    assert "停机期间由 应急预约 (paper-booking) 顶替" in text
+    missing = {one.key for one in make_form(known_now).missing}
+    assert Field.AFFECTED not in missing
+    assert {Field.NOTICE, Field.CONTINGENCY} <= missing  # when and how, a person says

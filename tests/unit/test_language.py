@@ -117,6 +117,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "form.field": Field,
     "form.missing": [Missing.ASKED, Missing.TESTED],
     "form.phrase": [
+        *("affected", "notice-owners", "stands-in"),
         *("downgrade", "more-statements", "rows", "rows-kept"),
         *(
             "accepted",

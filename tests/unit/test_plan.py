@@ -14,7 +14,7 @@ import builders
 from builders import make_host, make_materials, make_release, make_request, plan_of
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import PreflightFailed, Refused
-from upgrader.domain.names import ChangeId, FileName, HostName, PersonId, SiteId, Version
+from upgrader.domain.names import ChangeId, FileName, HostName, PersonId, SiteId, SystemId, Version
 from upgrader.domain.plan import (
     UNKNOWN,
     EarlierRelease,
@@ -26,6 +26,7 @@ from upgrader.domain.plan import (
     read_plan,
     split_into_waves,
 )
+from upgrader.domain.platform import Platform, check_served
 from upgrader.domain.release import Build, HeldPackages, PackageTerms, Strategy, Thresholds, UnfinishedPackages
 from upgrader.domain.request import ChangeWindow, Kind, Soak, WaveSizes, WhenUnstable
 
@@ -112,6 +113,9 @@ EACH_INPUT: dict[str, dict[str, Any]] = {
     "host's user": in_host(user="upgrader"),
     "host's key": in_host(host_key="ssh-ed25519 other"),
     "what is installed": in_host(installed="3.1.8"),
+    "host's platform": in_host(platform=Platform.UOS),
+    "what it affects": {"affects": (SystemId("lis"),)},
+    "that it affects nothing": {"affects": ()},
     "host's parameter": in_host(parameters={"root": "/srv", "port": "5232"}),
 }
 
@@ -233,6 +237,21 @@ def test_a_build_for_windows_can_be_staged_but_not_planned_yet() -> None:
         plan_of(**in_release(strategy=Strategy.WINDOWS))
 
     assert refusal.value.code == "strategy-not-there"
+    assert refusal.value.fields["hosts"].startswith("host-01, host-02")
+
+
+@pytest.mark.parametrize("strategy", [strategy for strategy in Strategy if strategy is not Strategy.WINDOWS])
+def test_a_windows_host_among_others_is_named_and_nothing_is_planned(strategy: Strategy) -> None:
+    platforms = {"host-01": None, "host-02": Platform.KYLIN, "host-03": Platform.WINDOWS, "host-04": Platform.WINDOWS}
+    with pytest.raises(Refused) as refusal:
+        check_served(make_release(strategy=strategy), platforms)
+
+    assert refusal.value.code == "platform-not-served"
+    assert (refusal.value.fields["hosts"], refusal.value.fields["platforms"]) == ("host-03, host-04", "windows")
+    with pytest.raises(Refused, match="platform-not-served"):
+        plan_of(**in_host(platform=Platform.WINDOWS))
+
+    check_served(make_release(strategy=strategy), {"host-01": None, "host-02": Platform.UOS})
 
 
 def test_a_host_with_nothing_on_it_needs_a_release_that_may_come_first() -> None:

@@ -14,8 +14,9 @@ import re
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from upgrader.adapters.ansible import HOST, TEMPLATE, fixed_environment, private
 from upgrader.adapters.known_hosts import KnownHosts
 from upgrader.domain.errors import BadInput
 from upgrader.domain.late import Workstation
+from upgrader.domain.platform import Platform
 from upgrader.ports import InventoryHost
 
 ADDRESS = re.compile(r"[0-9A-Za-z:][0-9A-Za-z.:-]{0,252}")
@@ -32,6 +34,8 @@ PATTERN = re.compile(r"[0-9A-Za-z_*!&][0-9A-Za-z_.*!&:,-]{0,1000}")
 KIND = re.compile(r"server|workstation")
 MAC = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
 BROADCAST = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
+GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+EVERYTHING = "all"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ANSIBLE_VARIABLES = frozenset(
     {
@@ -46,6 +50,11 @@ ANSIBLE_VARIABLES = frozenset(
         "ansible_user",
     }
 )
+# How Windows hosts are reached; what gives one away, and what only such a host may have.
+WINDOWS_CONNECTIONS = ("winrm", "psrp")
+WAYS_TO_WINDOWS = frozenset({*WINDOWS_CONNECTIONS, "powershell", "cmd"})
+FOR_WINDOWS = ("ansible_shell_type", "ansible_winrm_", "ansible_psrp_")
+ROOTS: Mapping[Platform | None, str] = {Platform.WINDOWS: "C:\\upgrader"}
 # What Ansible or our role evaluates: a template in there is a program, and may run on this controller.
 READ_BY_ANSIBLE = ("ansible_", "archive_", "data_fix_", "files_", "package_", "upgrade")
 PARSE_SECONDS = 300
@@ -60,7 +69,7 @@ unparsed_is_failed = true
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that what is derived from it is computed once
 class Described:
     """What Ansible says of the hosts that a pattern names: their variables, and of every group whom it holds.
 
@@ -72,34 +81,92 @@ class Described:
 
     def groups_of(self, host: str) -> frozenset[str]:
         """Every group to which a host belongs, directly or through another group; `all` is none."""
-        found, waiting = set[str](), {host}
+        return frozenset[str]().union(*(self._at_and_above(group) for group in self._holders.get(host, ())))
+
+    def in_group(self, group: str) -> frozenset[str]:
+        """Every host of a group and of the groups below it."""
+        found, waiting = set[str](), {group}
         while waiting:
-            waiting = {name for name, members in self.groups.items() if members & waiting} - found
             found |= waiting
-        return frozenset(found - {"all", "ungrouped"})
+            waiting = {member for name in waiting for member in self.groups.get(name, ())} - found
+        return frozenset(found & self.variables.keys())
+
+    def _at_and_above(self, group: str) -> frozenset[str]:
+        if group not in self._above:
+            found, waiting = set[str](), {group}
+            while waiting:
+                found |= waiting
+                waiting = {holder for name in waiting for holder in self._holders.get(name, ())} - found
+            self._above[group] = frozenset(found - {"all", "ungrouped"})
+        return self._above[group]
+
+    @cached_property
+    def _holders(self) -> Mapping[str, Sequence[str]]:
+        """For each host and group, the groups of which it is a member."""
+        found: dict[str, list[str]] = {}
+        for name, members in self.groups.items():
+            for member in members:
+                found.setdefault(member, []).append(name)
+        return found
+
+    @cached_property
+    def _above(self) -> dict[str, frozenset[str]]:
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What Ansible said of an inventory, and the hosts of it that were looked at closely already."""
+
+    described: Described
+    known_hosts: KnownHosts
+    seen: dict[str, InventoryHost] = field(default_factory=dict)
+
+    def hosts(self, names: Iterable[str]) -> Sequence[InventoryHost]:
+        return [self._host(name) for name in sorted(names)]
+
+    def _host(self, name: str) -> InventoryHost:
+        if name not in self.seen:
+            host = _host(name, self.described.variables[name], self.described.groups, self.known_hosts)
+            self.seen[name] = replace(host, groups=self.described.groups_of(name))
+        return self.seen[name]
 
 
 class AnsibleInventory:
-    """Reads `inventory/` of an exported tree. What Ansible said is kept in `cache`, by the digest of what it read."""
+    """Reads `inventory/` of an exported tree. What Ansible said is kept in `cache`, by the digest of what it read.
+
+    A single group is taken from what Ansible said of all hosts: fifty systems are fifty groups of one inventory.
+    """
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
+        self._digest = ""
+        self._readings: dict[str, Reading] = {}
 
     def resolve(self, tree: Path, pattern: str) -> Sequence[InventoryHost]:
         """The hosts that a pattern names (`all`, `stations:!host-07`), by name. Raises BadInput; none is an error."""
         if not PATTERN.fullmatch(pattern):
             raise BadInput("inventory-pattern-malformed", pattern=pattern[:80])
-        described = self._describe(tree, pattern)
-        if not described.variables:
+        if GROUP.fullmatch(pattern):
+            whole = self._reading(tree, EVERYTHING)
+            if names := whole.described.in_group(pattern):
+                return whole.hosts(names)
+        reading = self._reading(tree, pattern)
+        if not reading.described.variables:
             raise BadInput("inventory-pattern-empty", pattern=pattern)
-        known_hosts = KnownHosts.read(tree / "inventory" / "known_hosts")
-        return [
-            replace(_host(name, variables, frozenset(described.groups), known_hosts), groups=described.groups_of(name))
-            for name, variables in sorted(described.variables.items())
-        ]
+        return reading.hosts(reading.described.variables)
 
-    def _describe(self, tree: Path, pattern: str) -> Described:
-        digest = hashlib.sha256(f"{inventory_digest(tree)} {pattern}".encode()).hexdigest()
+    def _reading(self, tree: Path, pattern: str) -> Reading:
+        digest = inventory_digest(tree)
+        if digest != self._digest:
+            self._digest, self._readings = digest, {}
+        if pattern not in self._readings:
+            known_hosts = KnownHosts.read(tree / "inventory" / "known_hosts")
+            self._readings[pattern] = Reading(self._describe(tree, digest, pattern), known_hosts)
+        return self._readings[pattern]
+
+    def _describe(self, tree: Path, inventory: str, pattern: str) -> Described:
+        digest = hashlib.sha256(f"{inventory} {pattern}".encode()).hexdigest()
         kept = self._cache / f"{digest}.json"
         try:
             return _described(json.loads(kept.read_bytes()))
@@ -180,23 +247,27 @@ def _keep(path: Path, said: Any) -> None:
     fresh.replace(path)
 
 
-def _host(name: str, variables: Mapping[str, Any], groups: frozenset[str], known_hosts: KnownHosts) -> InventoryHost:
+def _host(name: str, variables: Mapping[str, Any], groups: Container[str], known_hosts: KnownHosts) -> InventoryHost:
     if not HOST.fullmatch(name):
         raise BadInput("inventory-name-malformed", host=name[:80])
     if name in groups:  # a limit that names it would mean the group
         raise BadInput("inventory-name-is-group", host=name)
     _check_variables(name, variables)
+    platform = _platform(name, variables)
+    _check_connection(name, variables, platform)
     address = _matching(ADDRESS, variables.get("ansible_host", name), name, "ansible_host")
     port = _port(variables.get("ansible_port", 22), name)
+    by_ssh = variables.get("ansible_connection", "ssh") == "ssh"
     return InventoryHost(
         name=name,
         address=address,
         port=port,
         user=_matching(USER, variables.get("ansible_user", ""), name, "ansible_user"),
-        host_key=known_hosts.fingerprint(name, address, port),
-        root=_plain(variables.get("upgrader_root", "/opt"), name, "upgrader_root"),
+        host_key=known_hosts.fingerprint(name, address, port) if by_ssh else "",
+        root=_plain(variables.get("upgrader_root", ROOTS.get(platform, "/opt")), name, "upgrader_root"),
         parameters=_parameters(variables.get("upgrader_parameters", {}), name),
         workstation=_workstation(variables, name),
+        platform=platform,
     )
 
 
@@ -212,14 +283,32 @@ def _workstation(variables: Mapping[str, Any], name: str) -> Workstation | None:
     )
 
 
+def _platform(name: str, variables: Mapping[str, Any]) -> Platform | None:
+    """As the inventory declares it, else as the way to the host gives it away; None where nothing does."""
+    declared = variables.get("upgrader_platform")
+    if declared is None:
+        told = {variables.get("ansible_connection"), variables.get("ansible_shell_type")}
+        return Platform.WINDOWS if told & WAYS_TO_WINDOWS else None
+    if declared not in set(Platform):
+        raise BadInput("inventory-value-malformed", host=name, variable="upgrader_platform", found=str(declared)[:80])
+    return Platform(declared)
+
+
+def _check_connection(name: str, variables: Mapping[str, Any], platform: Platform | None) -> None:
+    """SSH alone, but for a Windows host, on which nothing runs yet: it may already say how it will be reached."""
+    windows = platform is Platform.WINDOWS
+    if variables.get("ansible_connection", "ssh") not in ("ssh", *(WINDOWS_CONNECTIONS if windows else ())):
+        raise BadInput("inventory-variable-refused", host=name, variable="ansible_connection")
+    for variable in variables:
+        known = variable in ANSIBLE_VARIABLES or (windows and variable.startswith(FOR_WINDOWS))
+        if variable.startswith("ansible_") and not known:
+            raise BadInput("inventory-variable-refused", host=name, variable=variable)
+
+
 def _check_variables(name: str, variables: Mapping[str, Any]) -> None:
     for variable, value in variables.items():
-        if variable.startswith("ansible_") and variable not in ANSIBLE_VARIABLES:
-            raise BadInput("inventory-variable-refused", host=name, variable=variable)
         if variable.startswith(READ_BY_ANSIBLE) and TEMPLATE.search(text := json.dumps(value, ensure_ascii=False)):
             raise BadInput("inventory-value-malformed", host=name, variable=variable, found=text[:80])
-    if variables.get("ansible_connection", "ssh") != "ssh":
-        raise BadInput("inventory-variable-refused", host=name, variable="ansible_connection")
 
 
 def _parameters(found: Any, name: str) -> dict[str, str]:

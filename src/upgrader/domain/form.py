@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from upgrader.domain.dependency import Graph
+from upgrader.domain.names import SystemId
 from upgrader.domain.paper import PlanCode
 from upgrader.domain.particulars import ChangeClass, ChangeType
 from upgrader.domain.plan import UNKNOWN, Plan
@@ -191,6 +193,7 @@ class Known:
     records: tuple[Record, ...]
     sm3: Mapping[str, str]
     afterwards: Mapping[Field, tuple[Line, ...]]
+    systems: Graph = field(default_factory=lambda: Graph({}))  # as described in the inventory
 
 
 def make_form(known: Known) -> Form:
@@ -237,7 +240,8 @@ def _head(known: Known) -> Lines:
     plan, said = known.plan, known.request.particulars
     vendor = known.trust.vendor(plan.release.vendor)
     vendor_name = vendor.name[known.language] if vendor else str(plan.release.vendor)
-    system = f"{plan.release.system} / {said.module}" if said.module else str(plan.release.system)
+    named = _system(known, plan.release.system)
+    system = f"{named} / {said.module}" if said.module else named
     return {
         Field.NUMBER: (Phrase("number", {"change": plan.change, "revision": str(plan.revision)}),),
         Field.DATE: (Phrase("time", {"at": known.made}),),
@@ -284,10 +288,38 @@ def _what(known: Known) -> Lines:
             *_data(known),
         ),
         Field.DIGESTS: tuple(sums),
-        Field.AFFECTED: (said.affected_systems,),
+        Field.AFFECTED: _affected(known),
         Field.DEPARTMENTS: (said.departments,),
         Field.HOSTS: (Phrase("hosts", {"count": str(len(plan.hosts)), "hosts": shown}),),
     }
+
+
+def _system(known: Known, system: SystemId) -> str:
+    """What the hospital calls a system, with its id; the id alone where the inventory does not describe it."""
+    described = known.systems.systems.get(system)
+    return f"{described.name[known.language]} ({system})" if described else str(system)
+
+
+def _affected(known: Known) -> tuple[Line | None, ...]:
+    """What stands on this system, as the plan binds it, and what the requester says of interfaces."""
+    affects, said = known.plan.affects, known.request.particulars.affected_systems
+    if affects is None:
+        return (said,)
+    systems = ", ".join(_system(known, one) for one in affects)
+    found = Phrase("affected", {"count": str(len(affects)), "systems": systems}) if affects else Phrase("none")
+    return (found, *([said] if said else []))
+
+
+def _owners(known: Known) -> Iterable[Line]:
+    """Whose owners have to be told: those of this system, and of what stands on it."""
+    if known.plan.affects:
+        systems = (known.plan.release.system, *known.plan.affects)
+        yield Phrase("notice-owners", {"systems": ", ".join(_system(known, one) for one in systems)})
+
+
+def _stand_ins(known: Known) -> Iterable[Line]:
+    for other in known.systems.stand_ins(known.plan.release.system):
+        yield Phrase("stands-in", {"system": _system(known, other)})
 
 
 def _data(known: Known) -> Iterable[Line]:
@@ -329,8 +361,8 @@ def _how(known: Known) -> Lines:
         Field.DECIDES: (said.rollback_decides,),
         Field.REHEARSED: (said.rehearsed,),
         Field.RISK: (_choice("risk", said.risk),),
-        Field.CONTINGENCY: (said.contingency,),
-        Field.NOTICE: (said.notice,),
+        Field.CONTINGENCY: (*_stand_ins(known), said.contingency),
+        Field.NOTICE: (*_owners(known), said.notice),
         Field.TRAINING: (said.training,),
     }
 

@@ -16,6 +16,7 @@ from upgrader.domain.digest import Digest
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.late import Late, Workstation
 from upgrader.domain.names import ChangeId, HostName, PersonId, SiteId, SystemId, Version
+from upgrader.domain.platform import Platform, check_served
 from upgrader.domain.probe import Probe
 from upgrader.domain.release import (
     Build,
@@ -52,6 +53,7 @@ class PlannedHost:
     installed: str
     parameters: Mapping[str, str]
     workstation: Workstation | None = None  # None: a server, which is never merely switched off
+    platform: Platform | None = None  # None: the inventory does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ class Plan:
     runs: int
     earlier: tuple[EarlierRelease, ...]
     late: Late | None = None
+    affects: tuple[SystemId, ...] | None = None  # the systems that stand on this one, nearest first; None: not known
 
     def to_bytes(self) -> bytes:
         return self._bytes
@@ -236,6 +239,7 @@ class Materials:
     statements: tuple[str, ...] = ()  # of a correction: the lines of its build
     left: Mapping[str, Release] = field(default_factory=dict)  # on a declared way back: the releases that are left
     earlier: Mapping[str, Release] = field(default_factory=dict)  # of the installed versions, those that are known
+    affects: tuple[SystemId, ...] | None = None  # None where the inventory does not describe the system
 
 
 def make_plan(materials: Materials) -> Plan:
@@ -252,8 +256,7 @@ def make_plan(materials: Materials) -> Plan:
         raise Refused("release-empty", release=release.name)
     if (release.strategy is Strategy.DATA_FIX) is not (request.kind is Kind.DATA_FIX):
         raise Refused("kind-not-of-release", release=release.name, kind=request.kind, strategy=release.strategy)
-    if release.strategy is Strategy.WINDOWS:
-        raise Refused("strategy-not-there", release=release.name, strategy=release.strategy)
+    check_served(release, {host.name: host.platform for host in hosts})
     newer = _check_newer(hosts, materials)
     _check_predecessors([host for host in hosts if host not in newer], release)
     return Plan(
@@ -286,6 +289,7 @@ def make_plan(materials: Materials) -> Plan:
         runs=1,
         earlier=ways_back(release, materials.earlier),
         late=request.late,
+        affects=materials.affects,
     )
 
 

@@ -35,6 +35,7 @@ from upgrader.flow.identity import acting_person
 from upgrader.flow.materials import ChangeFiles, make_materials, need, read_change_files
 from upgrader.flow.site import Site
 from upgrader.flow.stage import Papers, release_claim
+from upgrader.flow.stand_ins import check_stand_ins
 from upgrader.ports import Snapshot, Tree
 
 DECIDED = re.compile(r"(approve|reject|withdraw)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
@@ -124,6 +125,7 @@ def give_authorization(site: Site, examined: Examined) -> Authorization:
         check_window(site, examined.plan)
     authorization = authorized_at_any_time(site, examined)
     check_window(site, examined.plan)
+    check_stand_ins(site, examined.snapshot, examined.plan)
     return authorization
 
 

@@ -1,7 +1,6 @@
 """The systems as the inventory describes them: on a commit of the branch, or in the person's own clone."""
 
 from upgrader.domain.dependency import Graph
-from upgrader.domain.names import SystemId
 from upgrader.flow.site import Site
 from upgrader.ports import Snapshot
 
@@ -18,9 +17,3 @@ def graph_here(site: Site) -> Graph:
     root = site.clone.root
     files = [path for path in (root / FOLDER).rglob("*.yml") if path.is_file()]
     return site.systems({path.relative_to(root).as_posix(): path.read_bytes() for path in files})
-
-
-def name_of(system: SystemId, graph: Graph, language: str) -> str:
-    """What the hospital calls a system; its id where nobody described it."""
-    described = graph.systems.get(system)
-    return described.name[language] if described else str(system)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from upgrader.domain.errors import UpgraderError
+from upgrader.domain.errors import PreflightFailed, UpgraderError
 from upgrader.flow.described import graph_on
 from upgrader.flow.identity import acting_person, signing_key
 from upgrader.flow.site import Site
@@ -43,8 +43,12 @@ def examine_site(site: Site, programs: Programs, check_host: HostCheck, *, hosts
     found: list[InventoryHost] = []
     yield _finding("inventory", lambda: _inventory(site, hosts or "all", found))
     if hosts is not None:
-        for host, error in check_host(found, site.forks):
-            yield Finding(f"host {host}", Health.ILL if error else Health.WELL, "", error)
+        for name, error in check_host([host for host in found if host.host_key], site.forks):
+            yield Finding(f"host {name}", Health.ILL if error else Health.WELL, "", error)
+        for host in found:
+            if not host.host_key:
+                error = PreflightFailed("host-not-by-ssh", host=host.name, platform=host.platform)
+                yield Finding(f"host {host.name}", Health.ILL, "", error)
 
 
 def _finding(what: str, look: Callable[[], str]) -> Finding:

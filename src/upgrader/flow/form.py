@@ -20,6 +20,7 @@ from upgrader.domain.release import Build
 from upgrader.domain.request import Request
 from upgrader.flow import repository
 from upgrader.flow.authorize import examine
+from upgrader.flow.described import graph_on
 from upgrader.flow.materials import ChangeFiles, need, read_change_files
 from upgrader.flow.roll_back import authorized_plan
 from upgrader.flow.site import Site
@@ -46,6 +47,7 @@ def form_of(site: Site, change: str, language: str) -> Form:
         with examine(site, change) as examined:
             approvals = [signed.record for signed in examined.standing.counted if signed.record is not None]
             known = _known(site, history, examined.plan, examined.files, approvals, language)
+            known = replace(known, systems=graph_on(site, examined.snapshot))
     else:
         snapshot = site.mirror.refresh()
         plan = authorized_plan(site, change, history)
@@ -53,6 +55,7 @@ def form_of(site: Site, change: str, language: str) -> Form:
         then = site.mirror.at(authorized["commit"])
         approvals = list(_approvals(snapshot, authorized["approvals"]))
         known = _known(site, history, plan, read_change_files(site, then, change), approvals, language)
+        known = replace(known, systems=graph_on(site, then))
     return make_form(replace(known, afterwards=_afterwards(known, history)))
 
 

@@ -11,8 +11,10 @@ from upgrader.domain.digest import Digest
 from upgrader.domain.errors import BadInput
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.names import SystemId
+from upgrader.domain.platform import Platform
 from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookRun
 from upgrader.domain.release import Release, digest_of
+from upgrader.domain.sighting import Sighting, Sightings
 from upgrader.domain.version_order import newest_last
 from upgrader.flow import repository, upgrade
 from upgrader.flow.history import read_history
@@ -35,6 +37,7 @@ class Match(StrEnum):
     PENDING = "pending"  # a change there is not confirmed yet
     SILENT = "silent"  # it did not answer
     UNREADABLE = "unreadable"  # it answered, and could not say
+    NOT_SERVED = "not-served"  # a Windows host: nothing of ours can ask it yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,9 @@ def host_states(site: Site, system: SystemId, pattern: str, progress: Progress) 
         raise BadInput("system-not-staged", system=system)
     newest = releases[max(releases, key=newest_last)]
     with site.export(snapshot) as tree:
-        hosts = [host.name for host in site.inventory.resolve(tree.path, pattern)]
+        found = site.inventory.resolve(tree.path, pattern)
+        hosts = [host.name for host in found if host.platform is not Platform.WINDOWS]
+        left = [host.name for host in found if host.platform is Platform.WINDOWS]
         progress("progress.asking-hosts", {"count": len(hosts)})
         with site.with_own_playbooks(tree) as own:
             run = PlaybookRun(
@@ -74,10 +79,14 @@ def host_states(site: Site, system: SystemId, pattern: str, progress: Progress) 
                 timeout_seconds=300,
                 dry_run=False,
             )
-            result = site.fleet(own, site.state / QUESTION).run(run, lambda _: None)
+            reports = site.fleet(own, site.state / QUESTION).run(run, lambda _: None).reports if hosts else ()
+    said = {one.host: one for one in reports if one.outcome is HostOutcome.UNCHANGED}
+    now = site.clock()
+    site.seen_hosts.remember(Sightings(system, {name: Sighting(one.current, now) for name, one in said.items()}))
     known = _known(site, system)
     digests = {version: digest_of(release.builds) for version, release in releases.items()}
-    return [_state(report, known.get(report.host), digests) for report in result.reports]
+    states = [_state(report, known.get(report.host), digests) for report in reports]
+    return [*states, *(HostState(name, "", known.get(name), Match.NOT_SERVED, "") for name in left)]
 
 
 def _releases(site: Site, snapshot: Snapshot, system: SystemId) -> Mapping[str, Release]:

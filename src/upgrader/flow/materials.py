@@ -5,14 +5,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from upgrader.domain.correction import read_statements
+from upgrader.domain.dependency import affected_by
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import BadInput, Refused
-from upgrader.domain.names import HostName
+from upgrader.domain.names import HostName, SystemId
 from upgrader.domain.plan import UNKNOWN, Materials, PlannedHost
 from upgrader.domain.release import Release
 from upgrader.domain.request import Request
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
+from upgrader.flow.described import graph_on
 from upgrader.flow.site import Site
 from upgrader.flow.stage import CHECKSUMS, MANIFEST, SIGNATURE
 from upgrader.ports import InventoryHost, Snapshot, Tree
@@ -128,7 +130,13 @@ def make_materials(
         statements=files.statements,
         left={version: papers.release for version, papers in files.left.items()},
         earlier=earlier_releases(site, snapshot, files.release, installed.values()),
+        affects=_affected(site, snapshot, files.release.system),
     )
+
+
+def _affected(site: Site, snapshot: Snapshot, system: SystemId) -> tuple[SystemId, ...] | None:
+    graph = graph_on(site, snapshot)
+    return affected_by(system, graph) if system in graph.systems else None
 
 
 def earlier_releases(
@@ -169,4 +177,5 @@ def _planned(host: InventoryHost, installed: str) -> PlannedHost:
         installed=installed,
         parameters={"root": host.root, **host.parameters},
         workstation=host.workstation,
+        platform=host.platform,
     )

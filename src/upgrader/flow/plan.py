@@ -8,6 +8,7 @@ from typing import Any
 from upgrader.domain.errors import BadInput, PreflightFailed
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.plan import UNKNOWN, Plan, make_plan, read_plan, ways_back
+from upgrader.domain.platform import check_served
 from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookRun
 from upgrader.domain.release import Release, Strategy
 from upgrader.domain.request import Request
@@ -15,6 +16,7 @@ from upgrader.flow import repository, upgrade
 from upgrader.flow.identity import acting_person
 from upgrader.flow.materials import ChangeFiles, earlier_releases, make_materials, read_change_files
 from upgrader.flow.site import Site
+from upgrader.flow.stand_ins import check_stand_ins
 from upgrader.ports import InventoryHost, Progress, Snapshot, Tree
 
 PREFLIGHT = "playbooks/preflight.yml"
@@ -51,9 +53,11 @@ def plan_change(site: Site, change: str, progress: Progress, *, publish: bool) -
     files = read_change_files(site, snapshot, change)
     with site.export(snapshot) as tree:
         hosts = site.inventory.resolve(tree.path, files.request.hosts)
+        check_served(files.release, {host.name: host.platform for host in hosts})
         progress("progress.asking-hosts", {"count": len(hosts)})
         installed = installed_versions(site, snapshot, tree, hosts, files)
         planned = _decide(site, snapshot, files, tree, hosts, installed)
+        check_stand_ins(site, snapshot, planned.plan)
     if publish:
         _publish(site, planned, files.request, person)
     return planned

@@ -28,6 +28,7 @@ from upgrader.ports import (
     Presence,
     Prober,
     Secrets,
+    SeenHosts,
     Signatures,
     Snapshot,
     Tree,
@@ -49,6 +50,7 @@ class Site:
     documents: Documents
     systems: Callable[[Mapping[str, bytes]], Graph]
     inventory: Inventory
+    seen_hosts: SeenHosts
     locks: Locks
     clock: Clock
     state: Path

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from textwrap import wrap
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,6 +31,7 @@ MARKS = {
 }
 MOST_HOSTS = 40
 MOST_REASONS = 10
+WIDTH = 72  # a Chinese character is two columns wide
 
 
 def staged(staged: Staged, texts: Texts) -> Lines:
@@ -85,8 +87,20 @@ def plan(plan: Plan, texts: Texts) -> Lines:
         f"  {texts('plan.soak', seconds=plan.soak.seconds, then=texts(f'unstable.{plan.soak.when_unstable}'))}",
         f"  {texts('plan.stop', wave=plan.thresholds.failed_in_wave, all=plan.thresholds.failed_in_all)}",
         f"  {texts('plan.probes')}: {', '.join(probe.name for probe in plan.probes)}",
+        *_affected_lines(plan, texts),
         *[f"  ! {number} {texts(f'note.{note.code}', **note.fields)}" for number, note in enumerate(plan.notes, 1)],
     ]
+
+
+def _affected_lines(plan: Plan, texts: Texts) -> Iterator[str]:
+    """The systems that stand on this one, where the inventory tells; no line is wider than the screen."""
+    if plan.affects is None:
+        return
+    if not plan.affects:
+        yield f"  {texts('plan.affects-none')}"
+        return
+    told = texts("plan.affects", count=len(plan.affects), systems=", ".join(plan.affects))
+    yield from wrap(told, WIDTH, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)
 
 
 def foreseen(answer: Answer, texts: Texts) -> Lines:
