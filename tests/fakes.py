@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import builders
 from upgrader.adapters.documents import read_systems
+from upgrader.domain.brake import Ask, Brake
 from upgrader.domain.calendar import Calendar
 from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
@@ -25,7 +26,7 @@ from upgrader.domain.lifecycle import Event
 from upgrader.domain.names import HostName, PersonId, SystemId
 from upgrader.domain.particulars import Particulars
 from upgrader.domain.plan import Materials, Plan, PlannedHost, make_plan
-from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
+from upgrader.domain.playbook import HELD, HostOutcome, HostReport, PlaybookResult, PlaybookRun
 from upgrader.domain.probe import Probe
 from upgrader.domain.record import (
     NAMESPACES,
@@ -54,12 +55,14 @@ class Killed(BaseException):
 class Clock:
     def __init__(self, now: datetime) -> None:
         self.now = now
+        self.after_sleep: Callable[[], None] = lambda: None  # what happens elsewhere while somebody waits
 
     def __call__(self) -> datetime:
         return self.now
 
     def sleep(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+        self.after_sleep()
 
 
 class MemoryJournal:
@@ -98,6 +101,43 @@ class MemoryJournal:
 
     def earlier(self, system: str, events: Iterable[Event], *, but: str, most: int) -> Sequence[Sequence[Entry]]:
         return self.before
+
+
+class Brakes:
+    """Asks in memory. `unreadable` is what a damaged file does."""
+
+    def __init__(self) -> None:
+        self.asks: list[Brake] = []
+        self.past: list[Brake] = []
+        self.unreadable = False
+
+    def ask(self, brake: Brake) -> Brake:
+        same = [one for one in self.asks if (one.ask, one.change) == (brake.ask, brake.change)]
+        self.asks += [] if same else [brake]
+        return [*same, brake][0]
+
+    def asked(self, change: str) -> Sequence[Brake]:
+        if self.unreadable:
+            raise Refused("brake-unreadable", file="brakes/all.stop", found="damaged")
+        return [brake for brake in self.asks if brake.change == change]
+
+    def stopped(self) -> Brake | None:
+        if self.unreadable:
+            raise Refused("brake-unreadable", file="brakes/all.stop", found="damaged")
+        return next((brake for brake in self.asks if brake.ask is Ask.STOP), None)
+
+    def done(self, brake: Brake) -> None:
+        self.asks = [one for one in self.asks if one != brake]
+
+    def lift(self, lifted: Brake) -> None:
+        self.past += [*(brake for brake in self.asks if brake.ask is Ask.STOP), lifted]
+        self.asks = [brake for brake in self.asks if brake.ask is not Ask.STOP]
+
+    def holding(self, change: str) -> tuple[str, ...]:
+        return ("all.stop", f"{change}.pause", f"{change}.abort")
+
+    def hold(self) -> bool:
+        return any(brake.ask in (Ask.STOP, Ask.PAUSE, Ask.ABORT) for brake in self.asks)
 
 
 class Locks:
@@ -416,13 +456,17 @@ class Fleet:
     hosts: dict[str, Host]
     runs: list[PlaybookRun] = field(default_factory=list)
     before_run: Callable[[PlaybookRun], None] = lambda _: None
+    before_host: Callable[[str], None] = lambda _: None
+    holds: Callable[[], bool] = lambda: False
 
     def run(self, run: PlaybookRun, on_report: Callable[[HostReport], None]) -> PlaybookResult:
         self.before_run(run)
         self.runs.append(run)
         reports = []
         for name in run.hosts:
-            report = self._work(run, self.hosts[name])
+            self.before_host(name)
+            held = run.holding and self.holds()
+            report = _held(name) if held else self._work(run, self.hosts[name])
             if report is not None:
                 on_report(report)
             reports.append(report or HostReport(host=name, outcome=HostOutcome.NOT_RUN))
@@ -438,6 +482,10 @@ class Fleet:
         if run.playbook == "playbooks/prestage.yml":
             return host.prestage()
         return host.upgrade(key, run.upgrade["version"], run.upgrade["base"][host.name])
+
+
+def _held(name: str) -> HostReport:
+    return HostReport(host=name, outcome=HostOutcome.NOT_RUN, step=HELD)
 
 
 @dataclass
@@ -556,6 +604,7 @@ class Hospital:
         self.builds = BuildStore()
         self.locks = Locks()
         self.seen_hosts = SeenHosts()
+        self.brakes = Brakes()
         self.secrets = Secrets()
         published = Published.of(builders.make_materials(**materials)) if materials else _usual_change()
         self.plan, self.documents = published.plan, published.documents
@@ -566,6 +615,7 @@ class Hospital:
         self.groups: Mapping[str, frozenset[str]] = {}
         self.person: PersonId | None = builders.ENGINEER
         self.fleet = Fleet({host.name: Host(host.name, host.installed) for host in self.plan.hosts})
+        self.fleet.holds = self.brakes.hold
         self.prober = Prober(self.clock)
         self.host_clocks = HostClocks()
         self.presence = Presence()
@@ -597,6 +647,7 @@ class Hospital:
             inventory=Inventory(self.plan, self.groups),
             seen_hosts=self.seen_hosts,
             locks=self.locks,
+            brakes=self.brakes,
             clock=self.clock,
             state=Path("/state"),
             versions=self.plan.versions,

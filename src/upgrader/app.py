@@ -20,7 +20,7 @@ from upgrader.flow.initialise import NewSite, write_site
 from upgrader.flow.repository import EXECUTED
 from upgrader.flow.site import Site
 from upgrader.flow.verify_evidence import Auditor
-from upgrader.ports import Builds, Fleet, HostClocks, Journal, Patches, Presence, Prober, Secrets, Tree
+from upgrader.ports import Brakes, Builds, Fleet, HostClocks, Journal, Locks, Patches, Presence, Prober, Secrets, Tree
 
 if TYPE_CHECKING:
     from upgrader.adapters.checkout import Checkout
@@ -62,7 +62,6 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters.inventory import AnsibleInventory
     from upgrader.adapters.journal_search import JournalSearch
     from upgrader.adapters.known_systems import KnownSystems
-    from upgrader.adapters.locks import Locks
     from upgrader.adapters.secret_files import SecretFiles
     from upgrader.adapters.sighting_files import SightingFiles
     from upgrader.adapters.trust_files import TrustFiles
@@ -88,7 +87,8 @@ def open_site(choices: Choices) -> Site:
         systems=KnownSystems(state / "cache" / "systems"),
         inventory=AnsibleInventory(state / "cache" / "inventory"),
         seen_hosts=SightingFiles(state / "cache" / "host-state"),
-        locks=Locks(state / "locks"),
+        locks=_locks(state / "locks"),
+        brakes=_brakes(state / "brakes"),
         clock=system_clock,
         state=state,
         versions=program_versions(),
@@ -219,6 +219,18 @@ def _person(text: str | None) -> PersonId | None:
 
 def _path(text: str | None) -> Path | None:
     return Path(text).expanduser().absolute() if text else None
+
+
+def _locks(folder: Path) -> Locks:
+    from upgrader.adapters.locks import Locks as LockFiles
+
+    return LockFiles(folder)
+
+
+def _brakes(folder: Path) -> Brakes:
+    from upgrader.adapters.brake_files import BrakeFiles
+
+    return BrakeFiles(folder)
 
 
 def _journals(folder: Path) -> Callable[[str], AbstractContextManager[Journal]]:

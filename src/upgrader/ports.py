@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from upgrader.domain.brake import Brake
 from upgrader.domain.calendar import Calendar
 from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
@@ -157,6 +158,17 @@ class Locks(Protocol):
     def hold(
         self, names: Iterable[str], *, purpose: str, holder: str, now: datetime
     ) -> AbstractContextManager[None]: ...
+
+
+class Brakes(Protocol):
+    """What people ask of work that may be running in another process. An ask that can't be read is Refused."""
+
+    def ask(self, brake: Brake) -> Brake: ...
+    def asked(self, change: str) -> Sequence[Brake]: ...
+    def stopped(self) -> Brake | None: ...
+    def done(self, brake: Brake) -> None: ...
+    def lift(self, lifted: Brake) -> None: ...
+    def holding(self, change: str) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)

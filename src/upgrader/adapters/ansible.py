@@ -108,6 +108,7 @@ class AnsibleFleet:
             environment={
                 **self._environment(tree, folder),
                 **({"UPGRADER_SECRETS": str(secrets)} if secrets is not None else {}),
+                **({"UPGRADER_HOLDING": os.pathsep.join(run.holding)} if run.holding else {}),
             },
             forks=run.forks,
             timeout_seconds=run.timeout_seconds,

@@ -68,7 +68,15 @@ class Event(StrEnum):
     CHANGE_ACCEPTED = "change accepted"
     CHANGE_CLOSED = "change closed"
     CHANGE_CANCELLED = "change cancelled"
+    CHANGE_PAUSED = "change paused"
+    CHANGE_RESUMED = "change resumed"
+    PAUSE_MEASURED = "measured while paused"
+    WORK_STOPPED = "all work stopped"
+    STOP_LIFTED = "stop lifted"
 
+
+# What is watched, goes back or is over waits for no wave any more: nothing there could be paused.
+PAUSABLE = (State.PLANNED, State.AUTHORIZED, State.SCHEDULED, State.APPLYING)
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.NEW, Event.CHANGE_REQUESTED): State.REQUESTED,
@@ -118,6 +126,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.PLANNED, Event.CHANGE_CANCELLED): State.CANCELLED,
     (State.AUTHORIZED, Event.CHANGE_CANCELLED): State.CANCELLED,
     (State.SCHEDULED, Event.CHANGE_CANCELLED): State.CANCELLED,
+    **{(state, event): state for state in PAUSABLE for event in (Event.CHANGE_PAUSED, Event.CHANGE_RESUMED)},
 }
 
 

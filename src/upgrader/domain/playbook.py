@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+HELD = "held"  # the step at which such a host stands
+
 
 class HostOutcome(StrEnum):
     """What one host ended as. Silence is `not-run`, never well."""
@@ -27,7 +29,8 @@ PENDING = frozenset({HostOutcome.OFFLINE, HostOutcome.BUSY, HostOutcome.RE_IMAGE
 class PlaybookRun:
     """All that Ansible is told. If it is not here, the playbook does not get it.
 
-    `playbook` is relative to `tree`, the absolute path of the exported tree. `hosts` is never empty.
+    `playbook` is relative to `tree`, the absolute path of the exported tree. `hosts` is never empty. `holding` are
+    files of the controller: once one is there, no further host begins, and those that have begun go on to their end.
     """
 
     playbook: str
@@ -38,6 +41,7 @@ class PlaybookRun:
     timeout_seconds: int
     dry_run: bool
     secrets: tuple[str, ...] = ()  # names; the values are for the play alone
+    holding: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,11 @@ class HostReport:
     downtime_ms: int = 0
     bytes_sent: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this host did not begin because somebody asked that no further one does."""
+        return self.outcome is HostOutcome.NOT_RUN and self.step == HELD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from upgrader.domain.secret import secrets_of
 from upgrader.domain.verdict import Verdict
 from upgrader.flow import authorize as gate
 from upgrader.flow.authorize import Examined
+from upgrader.flow.brakes import abort_asked
 from upgrader.flow.calendar import check_calendar
 from upgrader.flow.clocks import check_host_clocks, check_journal_clock
 from upgrader.flow.debts import check_none_overdue
@@ -31,9 +32,11 @@ from upgrader.flow.deliverables import Deliverables, deliverables
 from upgrader.flow.forecast import Reserve, check_last_safe_moment, earlier_experience, forecast
 from upgrader.flow.history import read_history, write_plan_made
 from upgrader.flow.identity import acting_person
+from upgrader.flow.pause import heed, wait_while_paused
 from upgrader.flow.roll import Roll, check_somebody_reached
 from upgrader.flow.roll_back import (
     TakenBack,
+    asked_because,
     authorized_before,
     authorized_plan,
     resume_rollback,
@@ -71,9 +74,13 @@ def apply_change(site: Site, change: str, progress: Progress) -> Applied:
             case Work.GO_BACK:
                 return _applied_back(resume_rollback(site, change, journal, actor, progress))
             case Work.GO_ON:
-                settled = _settle_what_ran(site, change, journal, actor, progress)
-                return settled or _apply(site, change, journal, actor, progress)
+                return (
+                    _settle_what_ran(site, change, journal, actor, progress)
+                    or _after_pause(site, change, journal, actor, progress)
+                    or _apply(site, change, journal, actor, progress)
+                )
             case Work.START:
+                wait_while_paused(site, change, journal, actor, progress)
                 return _apply(site, change, journal, actor, progress)
 
 
@@ -94,6 +101,11 @@ def _settle_what_ran(site: Site, change: str, journal: Journal, actor: str, prog
             if because := _finish_wave(running, wave):
                 return _applied_back(take_back(running, because, ends=plan.window.closes))
         return _begin_soak(running) if len(over) == len(plan.waves) else None
+
+
+def _after_pause(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied | None:
+    taken = wait_while_paused(site, change, journal, actor, progress)
+    return _applied_back(taken) if taken is not None else None
 
 
 def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied:
@@ -134,21 +146,30 @@ def _run_waves(running: Running, examined: Examined, brought: Deliverables) -> T
     for wave in running.plan.waves:
         if before[wave.number].verdict == Verdict.STABLE:
             continue
-        roll.wait(wave)
-        latest = _ask_again(running, latest)
-        kept = _reserve(running, latest, wave, earlier)
-        if before[wave.number].started and kept.is_over(running.site.clock()):
-            return take_back(running, "last-safe-moment-over", ends=kept.ends)
-        with _refusal_written_down(running.site, running.journal, running.actor, _ground(latest)):
-            check_last_safe_moment(running.site, running.plan, wave, kept)
-            present = roll.take(wave)
-        roll.wake_next(wave)
-        if present and (because := _upgrade_wave(running, wave, present, brought, kept)):
-            return take_back(running, because, ends=kept.ends)
+        begun, held = before[wave.number].started is not None, True
+        while held:  # once, but for a wave that somebody pauses: its rest is asked about like a new one
+            if because := heed(running):
+                return take_back(running, because)
+            roll.wait(wave)
+            latest = _ask_again(running, latest)
+            kept = _reserve(running, latest, wave, earlier)
+            if begun and kept.is_over(running.site.clock()):
+                return take_back(running, "last-safe-moment-over", ends=kept.ends)
+            with _refusal_written_down(running.site, running.journal, running.actor, _ground(latest)):
+                check_last_safe_moment(running.site, running.plan, wave, kept)
+                present = roll.take(wave)
+            roll.wake_next(wave)
+            begun, held = begun or bool(present), False
+            if present:
+                because, held = _upgrade_wave(running, wave, present, brought, kept)
+            if because:
+                return take_back(running, because, ends=kept.ends)
     return None
 
 
 def _begin_soak(running: Running) -> Applied:
+    if (abort := abort_asked(running.site, running.plan.change)) is not None:
+        return _applied_back(take_back(running, asked_because(abort.reason)))
     gate.check_tree(running.site, running.tree)
     with _refusal_written_down(running.site, running.journal, running.actor, {}):
         check_somebody_reached(running)
@@ -158,17 +179,22 @@ def _begin_soak(running: Running) -> Applied:
 
 def _upgrade_wave(
     running: Running, wave: Wave, present: Sequence[HostName], brought: Deliverables, kept: Reserve
-) -> str:
-    """Upgrade those of a wave who are there, and judge it. Gives the code of the broken rule; empty when all is well.
+) -> tuple[str, bool]:
+    """Upgrade those of a wave who are there, and judge it. Gives the code of the broken rule, empty when all is well.
 
+    Gives too whether the wave was held in its middle: then its rest is still to come, and it is not judged yet.
     A wave that was cut short goes on with the hosts that have not said yet what became of them.
     """
     stood = view(running.journal.history(), running.plan)
     left = [name for name in present if stood.hosts[name].outcome in SILENT]
     if left and not stood.waves[wave.number].finished:
         running.write(Event.WAVE_STARTED, {"wave": wave.number, "name": wave.name, "hosts": list(left)})
-        run_playbook(running, running.plan.playbooks.upgrade, left, brought, until=kept.stops)
-    return _finish_wave(running, wave)
+        result = run_playbook(running, running.plan.playbooks.upgrade, left, brought, until=kept.stops)
+        if held := {report.host for report in result.reports if report.is_held}:
+            after = view(running.journal.history(), running.plan)
+            begun = [host for host in after.hosts.values() if host.name not in held]
+            return breach(begun, wave.number, running.plan.thresholds) or "", True
+    return _finish_wave(running, wave), False
 
 
 def _unproven(stood: Change, wave: Wave) -> Sequence[str]:

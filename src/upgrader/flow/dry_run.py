@@ -14,6 +14,7 @@ from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookResult, Pl
 from upgrader.flow import authorize as gate
 from upgrader.flow import upgrade
 from upgrader.flow.authorize import Examined
+from upgrader.flow.brakes import check_stopped
 from upgrader.flow.identity import acting_person
 from upgrader.flow.site import Site
 from upgrader.ports import Progress
@@ -50,6 +51,7 @@ def dry_run(site: Site, change: str, progress: Progress) -> DryRun:
     that no signature could save.
     """
     actor = acting_person(site)
+    check_stopped(site)
     with (
         site.locks.hold([f"change-{change}"], purpose=f"dry-run {change}", holder=actor, now=site.clock()),
         gate.examine(site, change) as examined,

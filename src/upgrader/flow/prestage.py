@@ -14,6 +14,7 @@ from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookRun
 from upgrader.flow import authorize as gate
 from upgrader.flow import upgrade
 from upgrader.flow.authorize import Examined
+from upgrader.flow.brakes import check_brakes
 from upgrader.flow.deliverables import deliverables
 from upgrader.flow.identity import acting_person
 from upgrader.flow.running import Running, report_data
@@ -61,6 +62,7 @@ def prestage_change(site: Site, change: str, progress: Progress) -> Prestaged:
         state = journal.history().state
         if state not in BEFORE_APPLY:
             raise Refused("prestage-too-late", change=change, state=state)
+        check_brakes(site, change)
         with _passed_gate(site, change, journal, actor) as examined:
             hosts = [f"host-{host.name}" for host in examined.plan.hosts]
             with site.locks.hold(hosts, purpose=f"prestage {change}", holder=actor, now=site.clock()):
@@ -97,6 +99,7 @@ def _send(running: Running, examined: Examined) -> Prestaged:
         forks=site.forks,
         timeout_seconds=plan.wave_timeout_seconds * max(1, len(plan.waves)),
         dry_run=False,
+        holding=site.brakes.holding(plan.change),
     )
     result = site.fleet(running.tree, site.runs_folder(plan.change)).run(run, lambda _: None)
     gate.check_tree(site, running.tree)

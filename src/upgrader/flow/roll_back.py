@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from upgrader.domain import plain
+from upgrader.domain.brake import Brake
 from upgrader.domain.change import Change, view
 from upgrader.domain.errors import ExitCode, Refused
 from upgrader.domain.journal import History
@@ -13,6 +14,7 @@ from upgrader.domain.lifecycle import Event, may
 from upgrader.domain.plain import instant
 from upgrader.domain.plan import Plan, read_plan
 from upgrader.flow import repository
+from upgrader.flow.brakes import abort_asked
 from upgrader.flow.deliverables import NOTHING
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
@@ -47,7 +49,7 @@ def roll_back_change(site: Site, change: str, reason: str, progress: Progress) -
         if not may(state, Event.ROLLBACK_STARTED):
             raise Refused("change-not-in-state", state=state, event=Event.ROLLBACK_STARTED, legal="-")
         with authorized_before(site, change, journal, actor, progress) as running:
-            return take_back(running, f"asked: {reason}")
+            return take_back(running, asked_because(reason))
 
 
 def resume_rollback(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> TakenBack:
@@ -61,15 +63,34 @@ def resume_rollback(site: Site, change: str, journal: Journal, actor: str, progr
         return _take_back_hosts(running, because, ends, None)
 
 
+def asked_because(reason: str) -> str:
+    """Why a change is taken back that a person wants back."""
+    return f"asked: {reason}"
+
+
 def take_back(running: Running, because: str, *, ends: datetime | None = None) -> TakenBack:
     """Write down why, then take back every host that a started wave may have touched, all at once.
 
     The way back that nobody asked for may take until `ends`. A host that it has not reached by then is stuck: it is
-    named, nothing more is begun on it, and a person decides. Without `ends` it takes the time that it needs.
+    named, nothing more is begun on it, and a person decides. Without `ends` it takes the time that it needs. Whoever
+    asked for it from another process stands there as the one who did.
     """
-    began = running.site.clock()
-    running.write(Event.ROLLBACK_STARTED, {"because": because, **({"ends": plain.to_plain(ends)} if ends else {})})
+    began, abort = running.site.clock(), _readable_abort(running)
+    by_them = abort is not None and because == asked_because(abort.reason)
+    actor = abort.person if abort is not None and by_them else running.actor
+    data = {"because": because, **({"ends": plain.to_plain(ends)} if ends else {})}
+    replace(running, actor=actor).write(Event.ROLLBACK_STARTED, data)
+    if abort is not None:
+        running.site.brakes.done(abort)
     return _take_back_hosts(running, because, ends, began)
+
+
+def _readable_abort(running: Running) -> Brake | None:
+    """What was asked; one that can't be read holds what would begin, and never the way back."""
+    try:
+        return abort_asked(running.site, running.plan.change)
+    except Refused:
+        return None
 
 
 def _take_back_hosts(running: Running, because: str, ends: datetime | None, began: datetime | None) -> TakenBack:

@@ -52,6 +52,7 @@ def run_playbook(
         data = report_data(report) | {"wave": waves[report.host], "playbook": playbook}
         running.write(Event.HOST_REPORTED, data)
 
+    forward = playbook == running.plan.playbooks.upgrade
     reported: set[str] = set()
 
     def on_report(report: HostReport) -> None:
@@ -66,7 +67,8 @@ def run_playbook(
         forks=running.site.forks,
         timeout_seconds=_limit(running, playbook, hosts, until),
         dry_run=False,
-        secrets=secrets_of(running.plan, hosts) if playbook == running.plan.playbooks.upgrade else (),
+        secrets=secrets_of(running.plan, hosts) if forward else (),
+        holding=running.site.brakes.holding(running.plan.change) if forward else (),
     )
     result = running.site.fleet(running.tree, running.site.runs_folder(running.plan.change)).run(run, on_report)
     for report in result.reports:  # hosts that no event spoke of: said, never forgotten

@@ -11,6 +11,7 @@ from upgrader.domain.names import PersonId, SiteId
 from upgrader.domain.plan import Versions
 from upgrader.domain.report import ReportView
 from upgrader.ports import (
+    Brakes,
     Builds,
     Bundles,
     Clock,
@@ -52,6 +53,7 @@ class Site:
     inventory: Inventory
     seen_hosts: SeenHosts
     locks: Locks
+    brakes: Brakes
     clock: Clock
     state: Path
     versions: Versions

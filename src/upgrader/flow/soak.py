@@ -12,9 +12,10 @@ from upgrader.domain.plan import Plan, Wave
 from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.request import WhenUnstable
 from upgrader.domain.verdict import Judgement, Measurement, Reading, Verdict, judge
+from upgrader.flow.brakes import abort_asked
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
-from upgrader.flow.roll_back import TakenBack, authorized_before, resume_rollback, take_back
+from upgrader.flow.roll_back import TakenBack, asked_because, authorized_before, resume_rollback, take_back
 from upgrader.flow.running import Running
 from upgrader.flow.site import Site
 from upgrader.ports import ProbedHost, Progress
@@ -107,7 +108,10 @@ def _watch(running: Running, *, wait: bool) -> Soaked:
     hosts = [host.name for host in change.hosts.values() if host.outcome in WATCHED]
     ends = (change.soak_started or site.clock()) + timedelta(seconds=plan.soak.seconds)
     while True:
-        _measure_round(running, hosts)
+        if (abort := abort_asked(site, plan.change)) is not None:
+            taken = take_back(running, asked_because(abort.reason))
+            return Soaked(taken.exit_code, taken.change, None, (), 0)
+        measure_round(running, hosts, Event.SOAK_MEASURED)
         judgement = judge_soak(plan, hosts, _rounds(running.journal.history()))
         left = max(0, int((ends - site.clock()).total_seconds()))
         if judgement.verdict is Verdict.UNSTABLE or left == 0:
@@ -123,7 +127,8 @@ def _rounds(history: History) -> Sequence[Entry]:
     return [entry for entry in history.of(Event.SOAK_MEASURED) if started is None or entry.seq > started.seq]
 
 
-def _measure_round(running: Running, hosts: Sequence[str]) -> None:
+def measure_round(running: Running, hosts: Sequence[str], event: Event) -> None:
+    """Ask every probe once on these hosts, and write down what was seen as `event`."""
     once = [replace(probe, count=1, failures_allowed=0) for probe in running.plan.probes]
     prober = running.site.prober(running.tree)
     try:
@@ -132,7 +137,7 @@ def _measure_round(running: Running, hosts: Sequence[str]) -> None:
         prober.close()
     bad = [m for m in measurements if m.reading is not Reading.HEALTHY]
     running.write(
-        Event.SOAK_MEASURED,
+        event,
         {
             "measurements": len(measurements),
             "healthy": len(measurements) - len(bad),

@@ -176,7 +176,9 @@ def pending(found: Sequence[Pending], zone: str, texts: Texts) -> Lines:
 
 
 def soaked(name: str, soaked: Soaked, texts: Texts) -> Lines:
-    if soaked.verdict is None:
+    if soaked.verdict is None and soaked.change.stopped_because:
+        head = texts("soak.aborted", change=name, because=soaked.change.stopped_because)
+    elif soaked.verdict is None:
         head = texts("soak.going-on", change=name, seconds=soaked.seconds_left)
     else:
         head = texts("soak.over", change=name, verdict=texts(f"verdict.{soaked.verdict}"))

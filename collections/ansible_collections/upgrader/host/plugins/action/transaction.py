@@ -17,6 +17,7 @@ from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.upgrader.host.plugins.plugin_utils.holding import is_held
 from ansible_collections.upgrader.host.plugins.plugin_utils.host_script import STRATEGIES, host_script
 from ansible_collections.upgrader.host.plugins.plugin_utils.secret_values import SecretMissing, resolved, withheld
 from ansible_collections.upgrader.host.plugins.plugin_utils.strategy_terms import script_of, strategy_terms
@@ -51,6 +52,9 @@ PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+FORWARD = frozenset({"upgrade", "prestage"})  # the way back, and a look, are never held
+
+
 class InputRefused(Exception):
     """What the task was given is not well formed. Nothing was sent to the host."""
 
@@ -70,7 +74,8 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
         self._begun = False
         try:
             order = parse_order(self._task.args, str((task_vars or {}).get("inventory_hostname", "")))
-            fact = self._carry_out(order)
+            held = order.verb in FORWARD and is_held()
+            fact = HELD if held else self._carry_out(order)
         except InputRefused as error:
             fact = _told(outcome="failed", step="input", detail=str(error))
         except HostSilent as error:
@@ -363,6 +368,10 @@ def _matching(pattern: re.Pattern[str], value: Any) -> str:
 def _told(*, outcome: str, step: str, detail: str) -> dict[str, Any]:
     empty = {"format": FORMAT, "from": "", "to": "", "current": "", "changed": False}
     return {**empty, "outcome": outcome, "step": step, "detail": detail}
+
+
+# A host that did not begin: nothing was sent to it, and no connection was made.
+HELD = _told(outcome="not-run", step="held", detail="held before it began")
 
 
 def _plain(fact: dict[str, Any]) -> dict[str, Any]:
