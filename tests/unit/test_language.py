@@ -28,6 +28,7 @@ from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.record import Decision, Result, TestStage
 from upgrader.domain.release import DataPromise
 from upgrader.domain.request import Kind, WhenUnstable
+from upgrader.domain.system import Criticality
 from upgrader.domain.verdict import Verdict
 from upgrader.flow.audit import Part
 from upgrader.flow.host_state import Match
@@ -107,6 +108,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
         "asked",
     ],
     "column": ["host", "wave", "outcome", "version", "downtime", "detail"],
+    "criticality": Criticality,
     "debt": ["open", "overdue", "paid"],
     "decision": Decision,
     "doctor": [f"program-{name}" for name in QUESTIONS]

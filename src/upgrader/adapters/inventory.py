@@ -307,7 +307,10 @@ def _check_connection(name: str, variables: Mapping[str, Any], platform: Platfor
 
 def _check_variables(name: str, variables: Mapping[str, Any]) -> None:
     for variable, value in variables.items():
-        if variable.startswith(READ_BY_ANSIBLE) and TEMPLATE.search(text := json.dumps(value, ensure_ascii=False)):
+        if not variable.startswith(READ_BY_ANSIBLE):
+            continue
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if TEMPLATE.search(text):
             raise BadInput("inventory-value-malformed", host=name, variable=variable, found=text[:80])
 
 

@@ -17,6 +17,7 @@ VERBS: Mapping[str, str] = {
     "init": "init",
     "trust": "trust",
     "doctor": "doctor",
+    "systems": "systems",
     "stage": "stage",
     "record": "record",
     "calendar": "calendar",

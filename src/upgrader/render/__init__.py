@@ -26,6 +26,7 @@ from upgrader.render.form import missing as form_missing
 from upgrader.render.host_state import host_states, host_states_json
 from upgrader.render.prestaged import prestaged, prestaged_json
 from upgrader.render.schedule import ordered, ordered_json, schedule, schedule_json, scheduled
+from upgrader.render.systems import system, systems, systems_json
 from upgrader.render.text import change, changes, foreseen, pending, plan, soaked, staged, standing
 from upgrader.render.trust import next_trust, next_trust_json, past_trust_json, trust, trust_history
 
@@ -72,6 +73,9 @@ __all__ = [
     "staged_json",
     "standing",
     "standing_json",
+    "system",
+    "systems",
+    "systems_json",
     "trust",
     "trust_history",
 ]
