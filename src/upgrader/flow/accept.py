@@ -11,6 +11,7 @@ from upgrader.domain.errors import Refused
 from upgrader.domain.journal import History
 from upgrader.domain.lifecycle import Event, may
 from upgrader.domain.names import PersonId, RoleId
+from upgrader.domain.plan import Plan
 from upgrader.domain.record import AcceptanceRecord, Namespace, record_name, write_record
 from upgrader.domain.trust import Row, Trust, unfilled
 from upgrader.flow import repository
@@ -18,6 +19,7 @@ from upgrader.flow.authorize import change_records
 from upgrader.flow.identity import Hand, acting_person, sign_as
 from upgrader.flow.roll_back import authorized_plan
 from upgrader.flow.site import Site
+from upgrader.ports import Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +45,68 @@ def accept_change(site: Site, change: str, role: RoleId | None, reason: str) -> 
             raise Refused("hosts-without-owner", change=change, hosts=" ".join(unowned))
         trust = site.trust.load()
         rows = trust.rule(plan.kind).acceptance
-        record = AcceptanceRecord(
-            format=AcceptanceRecord.FORMAT,
-            site=plan.site,
-            repository=plan.repository,
-            change=plan.change,
-            plan=plan.digest,
-            journal=accepted_head(history),
-            result=plan_result(history),
-            person=person,
-            role=_role(trust, rows, person, role),
-            issued=site.clock(),
-            nonce=secrets.token_hex(16),
-            reason=reason,
-        )
-        content = write_record(record)
-        path = f"{repository.change_folder(plan.change)}/{record_name(record)}"
-        signature = sign_as(site, trust, Hand(person, record.role), content, Namespace.ACCEPTANCE, path)
-        message = f"{plan.change}: accepted by {person} as {record.role}"
-        repository.publish(site, {path: content, f"{path}.sig": signature}, message)
+        role = _role(trust, rows, person, role)
+        _, before = change_records(site, trust, site.mirror.refresh(), change)
+        record = _said_already(before, plan.digest, accepted_head(history), Hand(person, role))
+        if record is None:
+            record = _sign(site, trust, plan, history, Hand(person, role), reason)
         _, acceptances = change_records(site, trust, site.mirror.refresh(), change)
         counted, missing = weigh_acceptance(trust, rows, acceptances, record.plan, history)
         if not missing:
-            data = {
-                "people": sorted({s.record.person for s in counted if s.record}),
-                "files": [s.file for s in counted],
-                "trust_version": trust.version,
-            }
-            journal.write(Event.CHANGE_ACCEPTED, data, at=site.clock(), actor=person)
+            _write_down(site, journal, trust, counted, person)
     return Accepted(record, missing)
+
+
+def _said_already(
+    acceptances: Iterable[Signed[AcceptanceRecord]], plan: Digest, head: Digest, hand: Hand
+) -> AcceptanceRecord | None:
+    """What this person signed for this very result, when it is on the branch already: a word is not given twice."""
+    for signed in acceptances:
+        record = signed.record
+        if record is None or signed.fault is not None:
+            continue
+        if (record.plan, record.journal, record.person, record.role) == (plan, head, hand.person, hand.role):
+            return record
+    return None
+
+
+def _sign(site: Site, trust: Trust, plan: Plan, history: History, hand: Hand, reason: str) -> AcceptanceRecord:
+    record = AcceptanceRecord(
+        format=AcceptanceRecord.FORMAT,
+        site=plan.site,
+        repository=plan.repository,
+        change=plan.change,
+        plan=plan.digest,
+        journal=accepted_head(history),
+        result=plan_result(history),
+        person=hand.person,
+        role=hand.role or RoleId("-"),
+        issued=site.clock(),
+        nonce=secrets.token_hex(16),
+        reason=reason,
+    )
+    content = write_record(record)
+    path = f"{repository.change_folder(plan.change)}/{record_name(record)}"
+    signature = sign_as(site, trust, hand, content, Namespace.ACCEPTANCE, path)
+    message = f"{plan.change}: accepted by {record.person} as {record.role}"
+    repository.publish(site, {path: content, f"{path}.sig": signature}, message)
+    return record
+
+
+def _write_down(
+    site: Site, journal: Journal, trust: Trust, counted: Sequence[Signed[AcceptanceRecord]], person: PersonId
+) -> None:
+    """That the change is accepted, and by which records; once for the same records."""
+    files = [signed.file for signed in counted]
+    last = journal.history().last(Event.CHANGE_ACCEPTED)
+    if last is not None and last.data["files"] == files:
+        return
+    data = {
+        "people": sorted({signed.record.person for signed in counted if signed.record}),
+        "files": files,
+        "trust_version": trust.version,
+    }
+    journal.write(Event.CHANGE_ACCEPTED, data, at=site.clock(), actor=person)
 
 
 def accepted_head(history: History) -> Digest:

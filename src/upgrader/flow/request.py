@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from upgrader.domain.errors import BadInput, Refused
-from upgrader.domain.lifecycle import Event, advance
+from upgrader.domain.lifecycle import Event, State, advance
 from upgrader.domain.names import ChangeId
 from upgrader.domain.request import Request
 from upgrader.flow import repository
@@ -13,6 +13,8 @@ from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.site import Site
 from upgrader.flow.stage import MANIFEST
+
+UNTOUCHED = frozenset({State.NEW, State.REQUESTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,9 @@ class Requested:
 def request_change(site: Site, wanted: Request) -> Requested:
     """Give the change its number, write request.yml, commit it, push it, and open the journal.
 
-    `wanted.change` is only a placeholder: the number is the next free one of the year in the site's repository.
+    `wanted.change` is only a placeholder: the number is the next free one of the year in the site's repository. The
+    very same request of the same person, of which nothing has come yet, is no second change: it was cut short, and goes
+    on.
     A superseded change is cancelled. Raises Refused when it has begun, BadInput when it is not known here.
     """
     person = acting_person(site)
@@ -34,19 +38,37 @@ def request_change(site: Site, wanted: Request) -> Requested:
         raise BadInput("release-not-staged", release=f"{wanted.system} {wanted.version}", file=release)
     length = wanted.window.closes - wanted.window.opens
     site.trust.load().rule(wanted.kind).check_window(wanted.kind, length)
-    if wanted.supersedes is not None:
+    if wanted.supersedes is not None and not _is_cancelled(site, wanted.supersedes):
         advance(read_history(site, wanted.supersedes).state, Event.CHANGE_CANCELLED)
-    request = replace(wanted, change=next_change(site, site.change_prefix), requester=person)
+    wanted = replace(wanted, requester=person)
+    request = replace(wanted, change=_cut_short(site, wanted) or next_change(site, site.change_prefix))
     file = f"{repository.change_folder(request.change)}/request.yml"
     text = site.documents.write_request(request)
     _check_reads_back(site, text, request, file)
     repository.publish(site, {file: text.encode()}, f"{request.change}: request {request.system} {request.version}")
     with site.journal(request.change) as journal:
-        data = {"system": request.system, "version": request.version, "kind": request.kind, "reason": request.reason}
-        journal.write(Event.CHANGE_REQUESTED, data, at=site.clock(), actor=person)
-    if request.supersedes is not None:
+        if not journal.history().entries:
+            data = {"system": request.system, "version": request.version, "kind": request.kind}
+            journal.write(Event.CHANGE_REQUESTED, {**data, "reason": request.reason}, at=site.clock(), actor=person)
+    if request.supersedes is not None and not _is_cancelled(site, request.supersedes):
         cancel_change(site, request.supersedes, f"superseded by {request.change}")
     return Requested(request, file)
+
+
+def _cut_short(site: Site, wanted: Request) -> ChangeId | None:
+    """The change that this very request has made already, when nothing has come of it yet; None when it is new."""
+    for file in sorted(site.clone.root.glob(f"{repository.change_folder(site.change_prefix)}-*/request.yml")):
+        change = ChangeId(file.parent.name)
+        same = file.read_bytes() == site.documents.write_request(replace(wanted, change=change)).encode()
+        if same and not (file.parent / "plan.json").exists():
+            with site.journal(change) as journal:
+                if journal.history().state in UNTOUCHED:
+                    return change
+    return None
+
+
+def _is_cancelled(site: Site, change: ChangeId) -> bool:
+    return read_history(site, change).state is State.CANCELLED
 
 
 def next_change(site: Site, prefix: str) -> ChangeId:

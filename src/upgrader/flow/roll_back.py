@@ -10,7 +10,7 @@ from upgrader.domain.brake import Brake
 from upgrader.domain.change import Change, view
 from upgrader.domain.errors import ExitCode, Refused
 from upgrader.domain.journal import History
-from upgrader.domain.lifecycle import Event, may
+from upgrader.domain.lifecycle import Event, State, may
 from upgrader.domain.plain import instant
 from upgrader.domain.plan import Plan, read_plan
 from upgrader.flow import repository
@@ -37,7 +37,7 @@ def roll_back_change(site: Site, change: str, reason: str, progress: Progress) -
     Asked again after a crash, it goes on where it stopped. Raises Refused when the change is not in a state that can be
     taken back.
     """
-    actor = acting_person(site)
+    actor, because = acting_person(site), asked_because(reason)
     read_history(site, change)
     with (
         site.locks.hold([f"change-{change}"], purpose=f"rollback {change}", holder=actor, now=site.clock()),
@@ -47,9 +47,22 @@ def roll_back_change(site: Site, change: str, reason: str, progress: Progress) -
         if may(state, Event.ROLLBACK_FINISHED):
             return resume_rollback(site, change, journal, actor, progress)
         if not may(state, Event.ROLLBACK_STARTED):
+            if _is_taken_back(journal.history(), because):
+                return _ended(site, change, journal.history(), because)
             raise Refused("change-not-in-state", state=state, event=Event.ROLLBACK_STARTED, legal="-")
         with authorized_before(site, change, journal, actor, progress) as running:
-            return take_back(running, asked_because(reason))
+            return take_back(running, because)
+
+
+def _is_taken_back(history: History, because: str) -> bool:
+    """Whether this very rollback came to its end, for which a command that was killed right after is given again."""
+    started = history.last(Event.ROLLBACK_STARTED)
+    over = history.state is State.ROLLED_BACK
+    return over and started is not None and started.data["because"] == because
+
+
+def _ended(site: Site, change: str, history: History, because: str) -> TakenBack:
+    return TakenBack(ExitCode.ROLLED_BACK, view(history, authorized_plan(site, change, history)), because)
 
 
 def resume_rollback(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> TakenBack:
@@ -65,7 +78,7 @@ def resume_rollback(site: Site, change: str, journal: Journal, actor: str, progr
 
 def asked_because(reason: str) -> str:
     """Why a change is taken back that a person wants back."""
-    return f"asked: {reason}"
+    return asked_because(reason)
 
 
 def take_back(running: Running, because: str, *, ends: datetime | None = None) -> TakenBack:
@@ -96,9 +109,11 @@ def _readable_abort(running: Running) -> Brake | None:
 def _take_back_hosts(running: Running, because: str, ends: datetime | None, began: datetime | None) -> TakenBack:
     """`began` is None for a way back that was cut short: nobody knows how long that one took."""
     clock = running.site.clock
-    touched = view(running.journal.history(), running.plan).touched
-    if touched and (ends is None or clock() < ends):
-        run_playbook(running, running.plan.playbooks.rollback, touched, NOTHING, until=ends)
+    before = view(running.journal.history(), running.plan)
+    touched, back = before.touched, _back_already(running.journal.history(), before)
+    asked = [name for name in touched if name not in back]
+    if asked and (ends is None or clock() < ends):
+        run_playbook(running, running.plan.playbooks.rollback, asked, NOTHING, until=ends)
     change = view(running.journal.history(), running.plan)
     took = {"touched": len(touched), **({"seconds": int((clock() - began).total_seconds())} if began else {})}
     left = [host.name for host in change.not_restored]
@@ -108,6 +123,13 @@ def _take_back_hosts(running: Running, because: str, ends: datetime | None, bega
         running.write(Event.ROLLBACK_FINISHED, {"hosts": list(touched), **took})
     change = replace(change, state=running.journal.history().state)
     return TakenBack(ExitCode.ROLLBACK_INCOMPLETE if left else ExitCode.ROLLED_BACK, change, because)
+
+
+def _back_already(history: History, change: Change) -> frozenset[str]:
+    """The hosts that have said in this rollback, before it was cut short, that they are as they were."""
+    started = history.last(Event.ROLLBACK_STARTED)
+    said = {e.data["host"] for e in history.of(Event.HOST_REPORTED) if started is not None and e.seq > started.seq}
+    return frozenset(said - {host.name for host in change.not_restored})
 
 
 @contextmanager

@@ -15,7 +15,14 @@ from upgrader.domain.verdict import Judgement, Measurement, Reading, Verdict, ju
 from upgrader.flow.brakes import abort_asked
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
-from upgrader.flow.roll_back import TakenBack, asked_because, authorized_before, resume_rollback, take_back
+from upgrader.flow.roll_back import (
+    TakenBack,
+    asked_because,
+    authorized_before,
+    authorized_plan,
+    resume_rollback,
+    take_back,
+)
 from upgrader.flow.running import Running
 from upgrader.flow.site import Site
 from upgrader.ports import ProbedHost, Progress
@@ -74,6 +81,8 @@ def soak_change(site: Site, change: str, progress: Progress, *, wait: bool, agai
         state = journal.history().state
         if may(state, Event.ROLLBACK_FINISHED) and _began_the_way_back(journal.history()):
             return _taken_back(resume_rollback(site, change, journal, actor, progress), journal.history())
+        if may(state, Event.CHANGE_ACCEPTED) and not again:
+            return _found_before(site, change, journal.history())
         if not may(state, Event.FOUND_STABLE):
             raise Refused("change-not-in-state", state=state, event=Event.FOUND_STABLE, legal="-")
         with authorized_before(site, change, journal, actor, progress) as running:
@@ -188,3 +197,12 @@ def _taken_back(taken: TakenBack, history: History) -> Soaked:
     """How a soak ended that found the system unstable, and took it back."""
     found = history.last(Event.FOUND_UNSTABLE)
     return Soaked(taken.exit_code, taken.change, Verdict.UNSTABLE, found.data["reasons"] if found else (), 0)
+
+
+def _found_before(site: Site, change: str, history: History) -> Soaked:
+    """The soak is over, and said so: nothing is measured again."""
+    found = history.last(Event.FOUND_STABLE)
+    if found is None:
+        raise Refused("change-not-in-state", state=history.state, event=Event.FOUND_STABLE, legal="-")
+    over = view(history, authorized_plan(site, change, history))
+    return Soaked(ExitCode.DONE, over, Verdict.STABLE, tuple(found.data["reasons"]), 0)
