@@ -75,6 +75,7 @@ class MemoryJournal:
         self.lines: list[bytes] = []
         self.kills: Callable[[str], None] = lambda _: None
         self.before: Sequence[Sequence[Entry]] = ()  # of earlier changes
+        self.is_older = False  # than what was written: a backup was put back
         self._history = History()
 
     def history(self) -> History:
@@ -87,6 +88,12 @@ class MemoryJournal:
         self._history = self._history.with_entry(entry)
         self.kills("after")
         return entry
+
+    def is_vouched(self) -> bool:
+        return not self.is_older
+
+    def vouch(self) -> None:
+        self.is_older = False
 
     @contextmanager
     def open(self, change: str) -> Iterator["MemoryJournal"]:
@@ -390,6 +397,7 @@ class Host:
     breaks: Break | None = None
     key: str = ""
     came_from: str = ""
+    taken_back: str = ""
     upgrades: int = 0  # upgrades that ended well, all runs together
     rollbacks: int = 0
 
@@ -419,6 +427,13 @@ class Host:
                 return self._report(HostOutcome.FAILED, detail="disk full")
         return self._report(HostOutcome.UNCHANGED)
 
+    def remember(self, key: str) -> HostReport | None:
+        """What a look at the host gives: nothing is changed, and it says how far this key came."""
+        if self.breaks is Break.GONE:
+            return self._report(HostOutcome.UNREACHABLE)
+        states = {self.key: "confirmed", self.taken_back: "taken-back"}
+        return replace(self._report(HostOutcome.UNCHANGED), facts={"key_state": states.get(key, "")})
+
     def roll_back(self, key: str) -> HostReport | None:
         if self.breaks is Break.GONE:
             return self._report(HostOutcome.UNREACHABLE)
@@ -428,7 +443,7 @@ class Host:
             return self._report(HostOutcome.UNCHANGED)
         if self.breaks is Break.STAYS:
             return self._report(HostOutcome.FAILED, detail="the old version does not start")
-        self.installed, self.key, self.came_from = self.came_from, "", ""
+        self.installed, self.key, self.came_from, self.taken_back = self.came_from, "", "", key
         self.rollbacks += 1
         return self._report(HostOutcome.ROLLED_BACK)
 
@@ -481,6 +496,8 @@ class Fleet:
             return host.roll_back(key)
         if run.playbook == "playbooks/prestage.yml":
             return host.prestage()
+        if run.playbook == "playbooks/preflight.yml":
+            return host.remember(key)
         return host.upgrade(key, run.upgrade["version"], run.upgrade["base"][host.name])
 
 

@@ -235,10 +235,13 @@ def _brakes(folder: Path) -> Brakes:
 
 def _journals(folder: Path) -> Callable[[str], AbstractContextManager[Journal]]:
     from upgrader.adapters.journal_file import JournalFile
+    from upgrader.adapters.journal_marks import JournalMarks
+
+    marks = JournalMarks()
 
     @contextmanager
     def open_journal(change: str) -> Iterator[Journal]:
-        with JournalFile(folder / change / "journal.jsonl") as journal:
+        with JournalFile(folder / change / "journal.jsonl", marks) as journal:
             yield journal
 
     return open_journal

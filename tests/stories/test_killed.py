@@ -18,7 +18,7 @@ from stories.conftest import BASE, MISSING
 from stories.forked import Fact, Killer, facts_in, import_everything, run
 from stories.hosts import answers, appointment_on, enter_appointment, journal_on, version_on
 from upgrader.lab.cache import default_cache
-from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, OWNER, Hospital
+from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, OWNER, Hospital, Start
 from upgrader.lab.host import LabHost
 from upgrader.lab.janitor import temporary_lab
 from upgrader.lab.releases import SYSTEM
@@ -45,14 +45,14 @@ MOST_KILLS = 60  # of one command: more than any story has facts
 
 
 @pytest.fixture(scope="module")
-def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+def hospital(tmp_path_factory: pytest.TempPathFactory, warm: Start) -> Iterator[Hospital]:
     """Four hosts: the first two for the stories as they should be, the others for those that are killed."""
     if MISSING:
         pytest.skip(f"NO LAB: {', '.join(MISSING)} is not installed; run tools/system-packages as root")
     import_everything()
     directory = tmp_path_factory.mktemp("killed")
     with temporary_lab(directory / "lab", hosts=4) as lab:
-        hospital = Hospital.build(directory, lab, default_cache() / "lab-drop")
+        hospital = Hospital.build(directory, lab, default_cache() / "lab-drop", start=warm)
         hospital.install_by_hand(BASE)
         for host in lab.hosts:
             enter_appointment(host)
@@ -137,10 +137,25 @@ def window() -> str:
     return f"{now:%Y-%m-%d %H:%M} → {now + timedelta(hours=4):%Y-%m-%d %H:%M}"
 
 
+def refuse_an_older_journal(story: Story, older: bytes) -> None:
+    """The journal as it stood before the first wave is put back: its hosts are asked, and nothing runs."""
+    newest, before = story.journal.read_bytes(), story.begun()
+    story.journal.write_bytes(older)
+    refused = run(story.hospital, ENGINEER, "--json", "apply", story.change)
+    story.journal.write_bytes(newest)
+    assert refused.code == 13, refused.err
+    assert refused.json()["code"] == "journal-older-than-hosts"
+    assert refused.json()["fields"]["hosts"] == ", ".join(f"{host.name} (confirmed)" for host in story.hosts)
+    assert story.begun() == before
+
+
 def accepted(story: Story) -> Story:
     story.ask(GOOD, window())
     story.signed()
+    older = story.journal.read_bytes()
     story.say(ENGINEER, "apply", story.change)
+    if not story.deadly:
+        refuse_an_older_journal(story, older)
     story.say(ENGINEER, "soak", story.change)
     story.say(OWNER, "accept", story.change, "--yes")
     story.say(ENGINEER, "close", story.change)

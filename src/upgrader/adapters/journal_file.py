@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from upgrader.adapters.build_store import sync_folder
+from upgrader.adapters.journal_marks import JournalMarks
 from upgrader.adapters.locks import try_lock
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Locked, PreflightFailed
@@ -19,13 +20,24 @@ from upgrader.domain.lifecycle import Event
 class JournalFile:
     """One journal. Anybody may read it at any time; the first `write` locks it for this process until `close`.
 
-    `set_aside` is the file into which a torn last line was moved, when one was found on opening for writing.
+    `set_aside` is the file into which a torn last line was moved, when one was found on opening for writing. Without
+    `marks` nobody knows whether this machine wrote what stands there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, marks: JournalMarks | None = None) -> None:
         self._path = path
+        self._marks = marks
         self._writer: _Writer | None = None
         self.set_aside: Path | None = None
+
+    def is_vouched(self) -> bool:
+        """Whether what stands here is what was written last: by this machine since it was started, or vouched for."""
+        return self._marks is not None and self._marks.is_ours(self._path, self._tip())
+
+    def vouch(self) -> None:
+        """The hosts were asked, and know of nothing more: from here on this journal is ours."""
+        if self._marks is not None:
+            self._marks.remember(self._path, self._tip())
 
     def history(self) -> History:
         """What was written so far. Raises Integrity for a line that was changed, removed or put in.
@@ -47,17 +59,24 @@ class JournalFile:
         PreflightFailed when the disk is full, Integrity when the file was changed behind our back.
         """
         writer = self._writer = self._writer or self._open()
+        vouched = self.is_vouched()
         line = writer.tip.following(event, data, at=at, actor=actor).to_line()
         try:
-            return writer.append(line)
+            entry = writer.append(line)
         except BaseException:  # a failed disk or Ctrl-C: what stands in the file is read again before the next line
             self.close()
             raise
+        if vouched:
+            self.vouch()
+        return entry
 
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _tip(self) -> Tip:
+        return self._writer.tip if self._writer is not None else self.history().tip
 
     def __enter__(self) -> Self:
         return self

@@ -31,6 +31,7 @@ from upgrader.flow.debts import check_none_overdue
 from upgrader.flow.deliverables import Deliverables, deliverables
 from upgrader.flow.forecast import Reserve, check_last_safe_moment, earlier_experience, forecast
 from upgrader.flow.history import read_history, write_plan_made
+from upgrader.flow.host_memory import check_journal_is_newest
 from upgrader.flow.identity import acting_person
 from upgrader.flow.pause import heed, wait_while_paused
 from upgrader.flow.roll import Roll, check_somebody_reached
@@ -115,6 +116,7 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
         hosts = [f"host-{host.name}" for host in examined.plan.hosts]
         with site.locks.hold(hosts, purpose=f"apply {change}", holder=actor, now=site.clock()):
             running = Running(site, journal, examined.plan, examined.tree, actor, progress)
+            check_journal_is_newest(running)
             brought = _brought(running, examined)
             _check_secrets(running)
             _check_clocks(running)

@@ -17,6 +17,7 @@ from upgrader.flow import repository
 from upgrader.flow.brakes import abort_asked
 from upgrader.flow.deliverables import NOTHING
 from upgrader.flow.history import read_history
+from upgrader.flow.host_memory import check_journal_is_newest
 from upgrader.flow.identity import acting_person
 from upgrader.flow.materials import need
 from upgrader.flow.running import Running, run_playbook
@@ -136,7 +137,8 @@ def _back_already(history: History, change: Change) -> frozenset[str]:
 def authorized_before(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Iterator[Running]:
     """The plan and the tree that were authorized when this change began: a rollback runs exactly these.
 
-    Approvals that have run out since do not block the way back; other bytes than the authorized ones do.
+    Approvals that have run out since do not block the way back; other bytes than the authorized ones do, and so does a
+    journal that knows less than the hosts.
     """
     snapshot, plan = _authorized(site, change, journal.history())
     with site.export(snapshot) as tree:
@@ -144,7 +146,9 @@ def authorized_before(site: Site, change: str, journal: Journal, actor: str, pro
             raise Refused("plan-not-of-its-parts", change=change, part="playbooks")
         hosts = [f"host-{host.name}" for host in plan.hosts]
         with site.locks.hold(hosts, purpose=f"rollback {change}", holder=actor, now=site.clock()):
-            yield Running(site, journal, plan, tree, actor, progress)
+            running = Running(site, journal, plan, tree, actor, progress)
+            check_journal_is_newest(running)
+            yield running
 
 
 def authorized_plan(site: Site, change: str, history: History) -> Plan:
