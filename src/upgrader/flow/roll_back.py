@@ -79,7 +79,7 @@ def resume_rollback(site: Site, change: str, journal: Journal, actor: str, progr
 
 def asked_because(reason: str) -> str:
     """Why a change is taken back that a person wants back."""
-    return asked_because(reason)
+    return f"asked: {reason}"
 
 
 def take_back(running: Running, because: str, *, ends: datetime | None = None) -> TakenBack:
