@@ -21,6 +21,7 @@ from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
 from upgrader.domain.draft import Proposal, Surroundings
 from upgrader.domain.errors import Integrity, Locked, Refused
+from upgrader.domain.inspection import Item
 from upgrader.domain.journal import Entry, History, read_history
 from upgrader.domain.lifecycle import Event
 from upgrader.domain.names import HostName, PersonId, SystemId
@@ -303,6 +304,9 @@ class Documents:
 
     def read_request(self, content: bytes, file: str) -> Request:
         return self.request
+
+    def read_inspection(self, content: bytes, file: str) -> Sequence[Item]:
+        raise NotImplementedError
 
     def draft_release(self, proposal: Proposal, around: Surroundings, previous: str | None) -> str:
         raise NotImplementedError

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from upgrader.adapters.authenticode import authenticode
 from upgrader.adapters.build_inspection import Keyrings, inspect_build
 from upgrader.adapters.debian_package import read_package
+from upgrader.domain.build_facts import PlatformSignature, SignatureState
 from upgrader.domain.build_kind import BuildKind
 from upgrader.domain.errors import Refused
-from upgrader.domain.inspection import PlatformSignature, SignatureState
 
 SIGNED = Path(__file__).parent / "signed_builds"
 AUTHORITY = SIGNED / "authority.pem"

@@ -18,10 +18,11 @@ from click.testing import CliRunner
 import upgrader
 from upgrader.adapters.programs import QUESTIONS
 from upgrader.cli import VERBS, build, click_texts
+from upgrader.domain.build_facts import SignatureScheme, SignatureState
 from upgrader.domain.errors import BadInput, Problem, Refused
 from upgrader.domain.evidence import Ending
 from upgrader.domain.form import Asked, Block, Field, Missing
-from upgrader.domain.inspection import SignatureScheme, SignatureState
+from upgrader.domain.inspection import Concern, Round
 from upgrader.domain.lifecycle import Event, State
 from upgrader.domain.particulars import ChangeClass, ChangeType, ProtectionLevel, Risk
 from upgrader.domain.playbook import HostOutcome
@@ -29,7 +30,7 @@ from upgrader.domain.record import Decision, Result, TestStage
 from upgrader.domain.release import DataPromise
 from upgrader.domain.request import Kind, WhenUnstable
 from upgrader.domain.system import Criticality
-from upgrader.domain.verdict import Verdict
+from upgrader.domain.verdict import Reading, Verdict
 from upgrader.flow.audit import Part
 from upgrader.flow.host_state import Match
 from upgrader.language import Language, Texts, catalogue
@@ -89,7 +90,7 @@ TRUST_CHANGES = (
     *(f"person-{what}" for what in ("added", "removed", "left", "returned", "changed")),
     *(f"vendor-{what}" for what in ("added", "removed", "changed")),
     *(f"key-{what}" for what in ("enrolled", "proven", "revoked", "changed", "removed")),
-    *(f"{what}-changed" for what in ("rules", "roles", "root", "repository", "paper", "expires")),
+    *(f"{what}-changed" for what in ("rules", "roles", "root", "repository", "paper", "inspection", "expires")),
     "role-given",
     "role-taken",
 )
@@ -117,6 +118,12 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "event": [event.name.lower() for event in TOLD_EVENTS],
     "match": list(Match),
     "fact": [event.replace(" ", "-") for event in Event],
+    "inspection.concern": Concern,
+    "inspection.reading": Reading,
+    "inspection.round": Round,
+    "inspection.title": Round,
+    "inspection.sheet": ["began", "ended", "actor", "authorized", "compared", "engineer", "hospital"],
+    "cli.inspect": Round,
     "form.block": Block,
     "form.field": Field,
     "form.missing": [Missing.ASKED, Missing.TESTED],

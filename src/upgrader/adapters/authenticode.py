@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from upgrader.adapters.archives.names import shown
-from upgrader.domain.inspection import PlatformSignature, SignatureScheme, SignatureState
+from upgrader.domain.build_facts import PlatformSignature, SignatureScheme, SignatureState
 
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
 ENVIRONMENT = {"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}

@@ -10,9 +10,9 @@ from upgrader.adapters.archives.member import refusing_damage
 from upgrader.adapters.authenticode import authenticode
 from upgrader.adapters.debian_package import DebianPackage, read_package
 from upgrader.adapters.package_signature import package_signatures
+from upgrader.domain.build_facts import BuildFacts
 from upgrader.domain.build_kind import HEAD_BYTES, BuildKind, checked_kind
 from upgrader.domain.errors import Refused
-from upgrader.domain.inspection import BuildFacts
 
 SHOWN_FIELDS = ("Package", "Version", "Architecture", "Depends", "Maintainer")
 

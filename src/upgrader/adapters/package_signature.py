@@ -9,7 +9,7 @@ from pathlib import Path
 
 from upgrader.adapters.archives.names import shown
 from upgrader.adapters.debian_package import DebianPackage, Part, part_chunks, read_part
-from upgrader.domain.inspection import PlatformSignature, SignatureScheme, SignatureState
+from upgrader.domain.build_facts import PlatformSignature, SignatureScheme, SignatureState
 
 SEARCH_PATH = "/usr/bin:/bin"
 ENVIRONMENT = {"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}

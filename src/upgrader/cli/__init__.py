@@ -48,6 +48,7 @@ VERBS: Mapping[str, str] = {
     "export": "export",
     "evidence": "evidence",
     "audit": "audit",
+    "inspect": "inspect",
     "lab": "lab",
     "demo": "demo",
     "completion": "completion",

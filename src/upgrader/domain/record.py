@@ -28,6 +28,7 @@ class Namespace(StrEnum):
     PAPER = "paper@upgrader.v1"
     ACCEPTANCE = "acceptance@upgrader.v1"
     DEBT = "debt@upgrader.v1"
+    INSPECTION = "inspection@upgrader.v1"
     ENROLMENT = "enrolment@upgrader.v1"
     TRUST_ROOT = "trust-root@upgrader.v1"
     EVIDENCE = "evidence@upgrader.v1"
@@ -164,8 +165,31 @@ class DebtRecord:
     FORMAT = "upgrader.debt/1"
 
 
-Record = ApprovalRecord | TestRecord | AcceptanceRecord | DebtRecord
-R = TypeVar("R", ApprovalRecord, PaperRecord, TestRecord, AcceptanceRecord, DebtRecord)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectionRecord:
+    """One person's leave to inspect exactly these targets, until `expires`. `hosts` are their names, for people.
+
+    `file` is the SHA-256 of inspection.yml, `targets` that of every host with every probe and all that fills it in.
+    """
+
+    format: str
+    site: SiteId
+    repository: str
+    file: Digest
+    targets: Digest
+    hosts: str
+    person: PersonId
+    role: RoleId
+    issued: datetime
+    expires: datetime
+    nonce: str
+    reason: str
+
+    FORMAT = "upgrader.inspection/1"
+
+
+Record = ApprovalRecord | TestRecord | AcceptanceRecord | DebtRecord | InspectionRecord
+R = TypeVar("R", ApprovalRecord, PaperRecord, TestRecord, AcceptanceRecord, DebtRecord, InspectionRecord)
 
 NAMESPACES = {
     ApprovalRecord: Namespace.APPROVAL,
@@ -173,6 +197,7 @@ NAMESPACES = {
     TestRecord: Namespace.TEST_RECORD,
     AcceptanceRecord: Namespace.ACCEPTANCE,
     DebtRecord: Namespace.DEBT,
+    InspectionRecord: Namespace.INSPECTION,
 }
 
 
@@ -268,6 +293,8 @@ def record_name(record: Record) -> str:
             first = "accept"
         case DebtRecord():
             first = "debt"
+        case InspectionRecord():
+            first = "inspect"
     return f"{first}_{record.person}_{record.role}_{record.nonce[:8]}.json"
 
 

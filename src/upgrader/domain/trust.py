@@ -190,6 +190,7 @@ class Trust:
     vendors: tuple[Vendor, ...]
     rules: Mapping[str, Rule]
     paper: PaperRule | None = None  # None: nobody signs on paper here
+    inspection: tuple[Row, ...] | None = None  # whose signatures let hosts be inspected; None: they are not
     reason: str | None = None
     previous: Digest | None = None
 
@@ -245,6 +246,7 @@ def weaknesses(trust: Trust) -> list[str]:
     faults += [f for vendor in trust.vendors for f in _weak_vendor(vendor, trust)]
     faults += [f for kind, rule in trust.rules.items() for f in _weak_rule(kind, rule, trust)]
     faults += _weak_paper(trust)
+    faults += _weak_inspection(trust)
     return faults
 
 
@@ -343,6 +345,17 @@ def _weak_paper(trust: Trust) -> Iterable[str]:
         wanted = {row.role for row in rule.approvals}
         if not any(person.active and person.keys and wanted & set(person.roles) for person in trust.people):
             yield f"rules.{kind}.approvals: nobody has a key for any row; paper alone never approves a change"
+
+
+def _weak_inspection(trust: Trust) -> Iterable[str]:
+    """Looking at a hospital's hosts is the hospital's to allow."""
+    rows = trust.inspection
+    if rows is None:
+        return
+    if strange := [row.role for row in rows if trust.organisation_of(row.role) is not Organisation.HOSPITAL]:
+        yield f"inspection: {strange[0]} is not a role of the hospital"
+    if not rows or any(row.count < 1 for row in rows) or unfilled(rows, able_to_sign(trust, on_paper=False)):
+        yield "inspection: not enough active people with a key to fill every row"
 
 
 def able_to_sign(trust: Trust, *, on_paper: bool) -> dict[PersonId, frozenset[RoleId]]:

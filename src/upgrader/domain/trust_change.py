@@ -145,7 +145,7 @@ def differences(trust: Trust, before: Trust) -> Iterator[Difference]:
         ours, theirs = getattr(trust, part), getattr(before, part)
         names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
         yield from (Difference(f"{part}-changed", {"name": name}) for name in names)
-    for part in ("root", "repository", "paper"):
+    for part in ("root", "repository", "paper", "inspection"):
         if getattr(trust, part) != getattr(before, part):
             yield Difference(f"{part}-changed", {})
     if trust.expires != before.expires:

@@ -20,6 +20,7 @@ from upgrader.domain.record import (
     ApprovalRecord,
     DebtRecord,
     Decision,
+    InspectionRecord,
     PaperRecord,
     R,
     Record,
@@ -44,6 +45,7 @@ ON_PAPER = re.compile(r"paper_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
 SCANNED = re.compile(r"(paper_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8})\.(pdf|png|jpg)")
 ANSWERED = re.compile(r"debt_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
 RECORDS = (DECIDED, ON_PAPER, ACCEPTED, ANSWERED)
+ALLOWED = re.compile(r"inspect_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
 TESTED = re.compile(r"(vendor-test|site-test)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
 
 
@@ -224,6 +226,12 @@ def debt_records(site: Site, trust: Trust, snapshot: Snapshot, change: str) -> l
     """What people signed after an emergency."""
     files = {blob.path: blob.content for blob in snapshot.files(repository.change_folder(change))}
     return list(_records(site, trust, DebtRecord, files, ANSWERED))
+
+
+def inspection_records(site: Site, trust: Trust, snapshot: Snapshot) -> list[Signed[InspectionRecord]]:
+    """Who let hosts be inspected. Whether each record is for what would be looked at now is for `inspect` to say."""
+    files = {blob.path: blob.content for blob in snapshot.files(repository.INSPECTIONS)}
+    return list(_records(site, trust, InspectionRecord, files, ALLOWED))
 
 
 def test_records(site: Site, trust: Trust, files: Mapping[str, bytes]) -> Sequence[Signed[TestRecord]]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from upgrader.flow.site import Site
 from upgrader.ports import Snapshot
 
+INSPECTIONS = "inspections"
 EXECUTED = ("ansible.cfg", "collections", "inventory", "playbooks", "roles")
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from upgrader.domain.build_facts import BuildFacts
 from upgrader.domain.claim import Claim
 from upgrader.domain.correction import read_statements
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Refused
-from upgrader.domain.inspection import BuildFacts
 from upgrader.domain.names import PersonId, SystemId, Version
 from upgrader.domain.record import Namespace
 from upgrader.domain.release import Build, Release

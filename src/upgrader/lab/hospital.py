@@ -262,6 +262,7 @@ class Hospital:
                 }
             ],
             "paper": {"custodian": "form-custodian", "roles": ["department-head"]},
+            "inspection": rows[:1],
             "rules": {
                 "normal": {
                     "approvals": rows,

@@ -24,6 +24,10 @@ from upgrader.render.debts import debts, debts_json
 from upgrader.render.form import form_json, sheet
 from upgrader.render.form import missing as form_missing
 from upgrader.render.host_state import host_states, host_states_json
+from upgrader.render.inspection import agenda as inspection_agenda
+from upgrader.render.inspection import log as inspection_log
+from upgrader.render.inspection import log_json as inspection_json
+from upgrader.render.inspection import sheet as inspection_sheet
 from upgrader.render.prestaged import prestaged, prestaged_json
 from upgrader.render.schedule import ordered, ordered_json, schedule, schedule_json, scheduled
 from upgrader.render.systems import system, systems, systems_json
@@ -47,6 +51,10 @@ __all__ = [
     "form_missing",
     "host_states",
     "host_states_json",
+    "inspection_agenda",
+    "inspection_json",
+    "inspection_log",
+    "inspection_sheet",
     "next_trust",
     "next_trust_json",
     "ordered",

@@ -7,9 +7,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from upgrader.domain.authorization import Standing
+from upgrader.domain.build_facts import BuildFacts
 from upgrader.domain.calendar import Answer
 from upgrader.domain.change import Change, HostState
-from upgrader.domain.inspection import BuildFacts
 from upgrader.domain.plan import UNKNOWN, Plan, Wave
 from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.record import PaperRecord

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from upgrader.adapters.documents.calendar import read_calendar
     from upgrader.adapters.documents.durations import read_duration, write_duration
+    from upgrader.adapters.documents.inspection import read_inspection
     from upgrader.adapters.documents.particulars import read_answers
     from upgrader.adapters.documents.policy import read_policy
     from upgrader.adapters.documents.public_keys import KeyFault, read_public_key
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MODULES = {
     "calendar": ("read_calendar",),
     "durations": ("read_duration", "write_duration"),
+    "inspection": ("read_inspection",),
     "particulars": ("read_answers",),
     "policy": ("read_policy",),
     "public_keys": ("KeyFault", "read_public_key"),
@@ -39,6 +41,7 @@ __all__ = [
     "read_answers",
     "read_calendar",
     "read_duration",
+    "read_inspection",
     "read_policy",
     "read_public_key",
     "read_release",

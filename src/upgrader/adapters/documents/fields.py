@@ -21,6 +21,7 @@ from upgrader.domain.digest import Digest
 from upgrader.domain.names import ChangeId, FileName, PersonId, RoleId, SiteId, SystemId, Version
 
 DAY = 86_400
+HOSTS = r"[A-Za-z0-9_.!,*&:][A-Za-z0-9_.!,*&:-]{0,499}"
 
 System = Annotated[SystemId, reads(named(SystemId, "exam-scheduling"))]
 VersionText = Annotated[Version, reads(named(Version, "3.5.10"))]
@@ -39,6 +40,7 @@ LocalTime = Annotated[datetime, reads(local_time)]
 Zone = Annotated[str, reads(zone)]
 PublicKey = Annotated[str, reads(public_key)]
 Flag = Annotated[bool, reads(yes_or_no)]
+HostPattern = Annotated[str, reads(matching(HOSTS, "exam_scheduling", str))]
 Label = Annotated[str, reads(prose(100))]
 Line = Annotated[str, reads(prose(1000))]
 PublicKeys = Annotated[tuple[PublicKey, ...], at_least_one(), no_two_alike()]

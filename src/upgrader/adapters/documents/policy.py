@@ -194,6 +194,7 @@ class _Policy(Model):
     vendors: Annotated[tuple[_Vendor, ...], at_least_one()]
     rules: Annotated[dict[Annotated[Kind, reads(one_of(Kind))], _Rule], at_least_one()]
     paper: _Paper | None = None
+    inspection: Annotated[tuple[_Row, ...], at_least_one()] | None = None
 
     def to_domain(self, version: int, issued: datetime) -> Trust:
         def keys(dated: tuple[_DatedKey, ...]) -> tuple[Key, ...]:
@@ -232,6 +233,7 @@ class _Policy(Model):
             ),
             rules={kind.value: rule.to_domain() for kind, rule in self.rules.items()},
             paper=self.paper.to_domain() if self.paper else None,
+            inspection=tuple(Row(row.role, row.count) for row in self.inspection) if self.inspection else None,
         )
 
 

@@ -142,4 +142,9 @@ rules:
 # Whoever attests a paper can not approve the same plan. People who sign on paper only have no keys above.
 # 可在打印的申请单上手写签字的角色，以及保管并登记扫描件的角色；登记人不得审批同一计划；仅纸质签字的人员不填 keys。
 # paper: {{custodian: form-custodian, roles: [department-head]}}
+
+# Whose signatures let hosts be inspected outside of any change (`upgrader inspect`); without it nothing is inspected.
+# 由谁签字授权在变更之外进行巡检（`upgrader inspect`）；未列出则不得巡检。
+inspection:
+  - {{role: information-department, count: 1}}
 """

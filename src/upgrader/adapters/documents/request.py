@@ -10,6 +10,7 @@ from upgrader.adapters.documents.durations import write_duration
 from upgrader.adapters.documents.fields import (
     DAY,
     Change,
+    HostPattern,
     Line,
     LocalTime,
     PersonText,
@@ -28,7 +29,6 @@ from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes
 LONGEST_LATE = timedelta(days=30)
 HOURS = r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]"
 LONGEST_WINDOW = timedelta(hours=72)
-HOSTS = r"[A-Za-z0-9_.!,*&:][A-Za-z0-9_.!,*&:-]{0,499}"
 
 
 def read_request(content: bytes, file: str) -> Request:
@@ -195,7 +195,7 @@ class _Request(Model):
     version: VersionText
     reason: Line
     requester: PersonText
-    hosts: Annotated[str, reads(matching(HOSTS, "exam_scheduling", str))]
+    hosts: HostPattern
     window: _Window
     waves: _Waves
     soak: _Soak
