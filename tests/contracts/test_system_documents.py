@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters.documents import read_systems
+from upgrader.adapters.documents import read_release, read_systems
 from upgrader.adapters.inventory import AnsibleInventory
 from upgrader.adapters.known_systems import KnownSystems
 from upgrader.adapters.site_template import inventory_files
 from upgrader.domain.dependency import Graph, order
+from upgrader.domain.digest import Digest
 from upgrader.domain.errors import BadInput
 from upgrader.domain.names import SystemId
+from upgrader.domain.release import Release, Strategy
 from upgrader.domain.system import Client, Tier, group_of
 
 ROOT = Path(__file__).parents[2]
@@ -107,3 +109,24 @@ def test_systems_that_need_each_other_are_named_in_their_circle() -> None:
 
 def test_variables_of_a_group_that_is_no_system_are_ansibles() -> None:
     assert described(all="ansible_user: upgrader\n").systems == {}
+
+
+def example_releases() -> dict[tuple[str, str], Release]:
+    found = {}
+    for path in sorted((ROOT / "releases").glob("*/*/release.yml")):
+        release = read_release(path.read_bytes(), path.relative_to(ROOT).as_posix())
+        found[path.parent.parent.name, path.parent.name] = release
+    return found
+
+
+def test_every_system_has_example_releases_by_the_kind_of_its_parts() -> None:
+    releases = example_releases()
+
+    for (system, version), release in releases.items():
+        assert (release.system, release.version) == (system, version)
+    for one in read_systems(reference()).systems.values():
+        server = releases[one.id, "1.0.0"]
+        assert server.strategy is (Strategy.ARCHIVE if Tier.WEB in one.tiers else Strategy.PACKAGE), one.id
+        has_client = bool({Client.DESKTOP, Client.KIOSK} & set(one.clients))
+        assert ((one.id, "1.0.0+client") in releases) is has_client, one.id
+    assert {build.sha256 for release in releases.values() for build in release.builds} == {Digest("0" * 64)}
