@@ -43,6 +43,8 @@ VERBS: Mapping[str, str] = {
     "accept": "accept",
     "exception": "exception",
     "pending": "pending",
+    "retry": "retry",
+    "check-in": "check_in",
     "close": "close",
     "cancel": "cancel",
     "export": "export",

@@ -213,6 +213,16 @@ def _paper_fault(record: PaperRecord, plan: Plan, trust: Trust) -> Fault | None:
     return None
 
 
+def expiry(plan: Plan, issued: datetime, rule: Rule) -> datetime:
+    """Until when a word counts that is given now: the end of the window, or of the hours for late hosts.
+
+    No longer than the rule lets a word count; who is late after that needs another one.
+    """
+    if plan.late is None:
+        return plan.window.closes
+    return max(plan.window.closes, min(plan.late.until, issued + timedelta(hours=rule.approval_hours)))
+
+
 def _time_fault(record: ApprovalRecord, plan: Plan, rule: Rule, now: datetime) -> Fault | None:
     """Only a yes needs its time: a no, or a word taken back, stands whatever a clock says."""
     if record.decision is not Decision.APPROVE:

@@ -47,7 +47,8 @@ class Change:
 
     `stopped_because` is the code of the rule that broke, or what a person said; `reasons` are what the probes said when
     they last found something that was not well. `touched` are the hosts on which this change may have left something:
-    all that took part in a wave that was started, or were tried again later; `late` are the latter.
+    all that took part in a wave that was started, or were tried again later; `late` are the latter,
+    `going_back` those of them that are taken back alone.
     """
 
     state: State
@@ -60,6 +61,7 @@ class Change:
     exceptions: Mapping[str, HostException]
     touched: tuple[str, ...] = ()
     late: frozenset[str] = frozenset()
+    going_back: frozenset[str] = frozenset()
 
     @property
     def counts(self) -> Mapping[HostOutcome, int]:
@@ -121,7 +123,9 @@ def view(history: History, plan: Plan | None) -> Change:
                 pass
     exceptions = exceptions_of(history)
     touched = tuple(name for name in hosts if name in begun)
-    return Change(history.state, plan_digest, hosts, waves, because, reasons, soak_started, exceptions, touched, late)
+    return Change(
+        history.state, plan_digest, hosts, waves, because, reasons, soak_started, exceptions, touched, late, back
+    )
 
 
 def _named(entry: Entry, otherwise: Iterable[str] = ()) -> frozenset[str]:

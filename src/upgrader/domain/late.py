@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+DAY = timedelta(days=1)
 ABSENT_AT_MOST = 50  # per cent of a plan's workstations, where its request says nothing
 
 
@@ -33,10 +34,18 @@ class Late:
     absent_at_most: int = ABSENT_AT_MOST
 
     def is_open(self, now: datetime) -> bool:
-        wall = now.astimezone(ZoneInfo(self.zone)).time()
+        return now < self.closes(now)
+
+    def closes(self, now: datetime) -> datetime:
+        """The end of the hours that are open at `now`; an instant that is over when none are."""
+        wall = now.astimezone(ZoneInfo(self.zone)).replace(tzinfo=None)
         starts, ends = time.fromisoformat(self.starts), time.fromisoformat(self.ends)
-        inside = starts <= wall < ends if starts < ends else wall >= starts or wall < ends
-        return now < self.until and inside
+        after = DAY if ends <= starts else timedelta()
+        for day in (wall.date(), wall.date() - DAY):
+            if datetime.combine(day, starts) <= wall < datetime.combine(day + after, ends):
+                closes = datetime.combine(day + after, ends, ZoneInfo(self.zone)).astimezone(UTC)
+                return min(closes, self.until)
+        return min(now, self.until)
 
 
 def too_many_absent(workstations: int, absent: Sequence[str], late: Late | None) -> bool:

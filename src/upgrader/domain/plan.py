@@ -197,6 +197,14 @@ class Plan:
         """The host of that name. Raises KeyError when it is not in the plan."""
         return self._hosts_by_name[name]
 
+    def open_until(self, now: datetime) -> datetime:
+        """When the window that is open at `now` closes: the plan's own, or the hours for late hosts; not after `now`
+        when neither is open.
+        """
+        if self.window.opens <= now < self.window.closes:
+            return self.window.closes
+        return self.late.closes(now) if self.late else min(now, self.window.closes)
+
     @property
     def workstations(self) -> tuple[PlannedHost, ...]:
         return tuple(host for host in self.hosts if host.workstation is not None)

@@ -27,7 +27,7 @@ from upgrader.flow.site import Site
 from upgrader.flow.stage import CHECKSUMS, MANIFEST, SIGNATURE
 from upgrader.ports import Snapshot
 
-DECISIONS = (Event.PLAN_AUTHORIZED, Event.GATE_REFUSED, Event.CHANGE_ACCEPTED)
+DECISIONS = (Event.PLAN_AUTHORIZED, Event.GATE_REFUSED, Event.RETRY_AUTHORIZED, Event.CHANGE_ACCEPTED)
 # Refusals that records, trust file and time alone decide. Others came from hosts, builds, the network or what the
 # inventory said then: nothing of that is kept here, so the journal is taken at its word.
 DECIDED_BY_RECORDS = frozenset(
@@ -148,6 +148,9 @@ def _audited(kept: _Kept, change: str, history: History, entry: Entry) -> Decisi
         case Event.CHANGE_ACCEPTED:
             told = _texts(entry, "people")
             finding, differences = _found(_of_acceptance(past, change, history, entry))
+        case Event.RETRY_AUTHORIZED:
+            told = _texts(entry, "people")
+            finding, differences = _found(_of_late_yes(past, change, history, entry))
         case _:
             told = _texts(entry, "people")
             finding, differences = _found(_of_yes(past, change, entry))
@@ -174,10 +177,32 @@ def _of_yes(past: _Kept, change: str, entry: Entry) -> tuple[Difference, ...]:
     )
 
 
+def _of_late_yes(past: _Kept, change: str, history: History, entry: Entry) -> tuple[Difference, ...]:
+    """How a yes for late hosts differs from the plan that ran, and from records, trust file and hours of then."""
+    ran = [one for one in history.of(Event.PLAN_AUTHORIZED) if one.seq < entry.seq]
+    if not ran:
+        return (Difference(Part.DECISION, "authorized", "never authorized"),)
+    try:
+        ground = _ground(past, entry)
+        plan = _past_plan(past.site, Ground(ground.trust, past.site.mirror.at(_text(ran[-1], "commit"))), change)
+        given = _decide(past.site, ground, plan, entry.actor)
+    except UpgraderError as error:
+        return (Difference(Part.DECISION, "authorized", str(error)),)
+    if plan.open_until(entry.at) <= entry.at:
+        return (Difference(Part.DECISION, "authorized", "outside the hours for late hosts"),)
+    return _compared(
+        (Part.PLAN, _text(entry, "plan"), given.plan.hex),
+        (Part.PEOPLE, ", ".join(_texts(entry, "people")), ", ".join(given.people)),
+        (Part.APPROVALS, ", ".join(_texts(entry, "approvals")), ", ".join(given.approvals)),
+    )
+
+
 def _of_no(past: _Kept, change: str, entry: Entry) -> tuple[Finding, tuple[Difference, ...]]:
     """A no of the gate. It differs only where records, trust file and time alone decide, and decide otherwise."""
     code, found = _text(entry, "code"), "authorized"
-    if "commit" not in entry.data:  # it was refused before the gate knew where the branch stands
+    if "commit" not in entry.data or entry.data.get(
+        "late"
+    ):  # it was refused before the gate knew where the branch stands
         return Finding.TAKEN, ()
     try:
         ground = _ground(past, entry)

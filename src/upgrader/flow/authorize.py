@@ -107,6 +107,30 @@ def examine(site: Site, change: str, ground: Ground | None = None) -> Iterator[E
         yield Examined(plan, files, trust, snapshot, tree, standing, acceptances)
 
 
+@contextmanager
+def examine_late(site: Site, change: str, commit: str, digest: str) -> Iterator[Examined]:
+    """A change whose waves are over, for hosts that come late.
+
+    Plan, release and tree are those of the `commit` that was authorized, whatever the branch brought since; trust file
+    and everybody's word are those of today. Raises Refused `plan-digest` when another plan stands on the branch now.
+    """
+    ground = present_ground(site)
+    folder = repository.change_folder(change)
+    if removed := site.mirror.removed_records(ground.snapshot.commit, folder):
+        raise Refused("record-removed", change=change, file=", ".join(removed))
+    then = site.mirror.at(commit)
+    for snapshot in (then, ground.snapshot):
+        plan = read_plan(need(snapshot, f"{folder}/plan.json"), f"{folder}/plan.json")
+        if plan.digest.hex != digest:
+            raise Refused("plan-digest", expected=digest[:8], found=plan.digest.short, file=f"{folder}/plan.json")
+    files = read_change_files(site, then, change)
+    _check_vendors(site, ground.trust, files)
+    with site.export(then) as tree:
+        _check_remade(site, ground.trust, files, then, tree, plan)
+        standing, acceptances = _weigh(site, ground.trust, ground.snapshot, files, plan)
+        yield Examined(plan, files, ground.trust, ground.snapshot, tree, standing, acceptances)
+
+
 def examine_again(site: Site, examined: Examined) -> Examined:
     """The same commit under the same trust version, as of now: a key, a person or an approval may have ended since.
 

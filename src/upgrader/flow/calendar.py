@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from upgrader.domain.calendar import Answer, Calendar
 from upgrader.domain.errors import BadInput, OutsideWindow
-from upgrader.domain.names import SystemId
+from upgrader.domain.names import HostName, SystemId
 from upgrader.domain.plan import Plan
 from upgrader.domain.request import Kind
 from upgrader.flow.authorize import Examined
@@ -64,6 +64,17 @@ def check_calendar(site: Site, tree: Tree, examined: Examined, hosts: Sequence[s
         closed = ", ".join(answer.closed)
         raise OutsideWindow("calendar-closed", change=plan.change, groups=closed, now=now, zone=calendar.zone)
     return calendar.open_until(groups, site.clock(), plan.window.closes)
+
+
+def hosts_allowed(site: Site, tree: Tree, examined: Examined, hosts: Sequence[HostName]) -> Sequence[HostName]:
+    """Those of `hosts` on whom the calendar lets work run now: where a ward is frozen, the others need not wait."""
+    plan = examined.plan
+    if plan.kind is Kind.EMERGENCY or (calendar := calendar_on(site, examined.snapshot)) is None:
+        return hosts
+    found = {host.name: host.groups for host in site.inventory.resolve(tree.path, examined.files.request.hosts)}
+    names, now = _names_of(plan.release.system), site.clock()
+    may_run = {groups: calendar.ask(names | groups, now).may_run for groups in {found[name] for name in hosts}}
+    return [name for name in hosts if may_run[found[name]]]
 
 
 def groups_of(site: Site, tree: Tree, system: SystemId, pattern: str, hosts: Iterable[str]) -> frozenset[str]:

@@ -45,18 +45,30 @@ def earlier_experience(site: Site, plan: Plan) -> Experience:
 def forecast(site: Site, plan: Plan, history: History, wave: Wave, earlier: Experience) -> Forecast:
     """What may be expected of one wave of a plan, and of the way back after it."""
     touched = [name for other in plan.waves if other.number <= wave.number for name in other.hosts]
-    probing = _probing(plan.probes, len(wave.hosts))
+    return _foretell(site, plan, history, earlier, wave.hosts, touched)
+
+
+def late_length(site: Site, plan: Plan, history: History, hosts: Sequence[str], earlier: Experience) -> timedelta:
+    """How long late hosts take, and the way back of these alone, as far as one knows."""
+    expected = _foretell(site, plan, history, earlier, hosts, hosts)
+    return expected.wave + expected.way_back
+
+
+def _foretell(
+    site: Site, plan: Plan, history: History, earlier: Experience, hosts: Sequence[str], touched: Sequence[str]
+) -> Forecast:
+    probing = _probing(plan.probes, len(hosts))
     takes = plan.release.takes
     return foretell(
         experience([history.entries]),
         earlier,
         Work(
-            hosts=len(wave.hosts),
+            hosts=len(hosts),
             touched=len(touched),
             longest=timedelta(seconds=plan.wave_timeout_seconds),
             longest_back=longest_run(plan, touched),
             probing=probing,
-            declared=in_batches(len(wave.hosts), site.forks, takes.upgrade_seconds) + probing if takes else None,
+            declared=in_batches(len(hosts), site.forks, takes.upgrade_seconds) + probing if takes else None,
             declared_back=in_batches(len(touched), site.forks, takes.rollback_seconds) if takes else None,
         ),
     )

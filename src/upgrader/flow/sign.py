@@ -3,7 +3,7 @@
 import secrets
 from dataclasses import dataclass
 
-from upgrader.domain.authorization import Signed, weigh
+from upgrader.domain.authorization import Signed, expiry, weigh
 from upgrader.domain.errors import BadInput, Refused
 from upgrader.domain.names import RoleId
 from upgrader.domain.plan import Plan, read_plan
@@ -42,7 +42,7 @@ def sign(site: Site, plan: Plan, word: Word) -> ApprovalRecord:
     """
     person = acting_person(site)
     trust = site.trust.load()
-    facts = plan_facts(plan)
+    facts, issued = plan_facts(plan), time_of_next_word(site, plan, person, word.decision)
     record = ApprovalRecord(
         format=ApprovalRecord.FORMAT,
         site=plan.site,
@@ -53,8 +53,8 @@ def sign(site: Site, plan: Plan, word: Word) -> ApprovalRecord:
         decision=word.decision,
         person=person,
         role=role_for(trust, plan, person, word.role),
-        issued=time_of_next_word(site, plan, person, word.decision),
-        expires=plan.window.closes,
+        issued=issued,
+        expires=expiry(plan, issued, trust.rule(plan.kind)),
         nonce=secrets.token_hex(16),
         reason=word.reason,
         release=facts.release,

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from upgrader.domain.authorization import Signed, weigh
+from upgrader.domain.authorization import Signed, expiry, weigh
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Refused
 from upgrader.domain.names import PersonId
@@ -65,7 +65,7 @@ def sign_paper(site: Site, plan: Plan, person: PersonId, word: Word, scan: Scan 
 def _record(
     site: Site, trust: Trust, plan: Plan, person: PersonId, custodian: PersonId, word: Word, scan: Scan | None
 ) -> PaperRecord:
-    facts = plan_facts(plan)
+    facts, issued = plan_facts(plan), time_of_next_word(site, plan, person, word.decision)
     role = role_for(trust, plan, person, word.role)
     return PaperRecord(
         format=PaperRecord.FORMAT,
@@ -77,8 +77,8 @@ def _record(
         decision=word.decision,
         person=person,
         role=role,
-        issued=time_of_next_word(site, plan, person, word.decision),
-        expires=plan.window.closes,
+        issued=issued,
+        expires=expiry(plan, issued, trust.rule(plan.kind)),
         nonce=secrets.token_hex(16),
         reason=word.reason,
         release=facts.release,

@@ -114,7 +114,7 @@ def probed_hosts(plan: Plan, names: Sequence[str]) -> Sequence[ProbedHost]:
 def _watch(running: Running, *, wait: bool) -> Soaked:
     site, plan = running.site, running.plan
     change = view(running.journal.history(), plan)
-    hosts = [host.name for host in change.hosts.values() if host.outcome in WATCHED]
+    hosts = [host.name for host in change.hosts.values() if host.outcome in WATCHED and host.name not in change.late]
     ends = (change.soak_started or site.clock()) + timedelta(seconds=plan.soak.seconds)
     while True:
         if (abort := abort_asked(site, plan.change)) is not None:

@@ -28,6 +28,7 @@ from upgrader.render.inspection import agenda as inspection_agenda
 from upgrader.render.inspection import log as inspection_log
 from upgrader.render.inspection import log_json as inspection_json
 from upgrader.render.inspection import sheet as inspection_sheet
+from upgrader.render.late import retried, retried_json
 from upgrader.render.prestaged import prestaged, prestaged_json
 from upgrader.render.schedule import ordered, ordered_json, schedule, schedule_json, scheduled
 from upgrader.render.systems import system, systems, systems_json
@@ -69,6 +70,8 @@ __all__ = [
     "prestaged_json",
     "record_json",
     "requested_json",
+    "retried",
+    "retried_json",
     "rows",
     "schedule",
     "schedule_json",

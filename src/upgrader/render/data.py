@@ -136,6 +136,8 @@ def pending_json(found: Iterable[Pending]) -> Json:
             "current": one.current,
             "exception": plain.to_plain(one.exception) if one.exception else None,
             "overdue": one.overdue,
+            "why": one.detail,
+            "last_seen": plain.to_plain(one.last_seen) if one.last_seen else None,
         }
         for one in found
     ]

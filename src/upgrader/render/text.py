@@ -172,6 +172,9 @@ def pending(found: Sequence[Pending], zone: str, texts: Texts) -> Lines:
         lines.append(f"  {mark} {one.host}  {one.change}  {texts(f'outcome.{one.outcome}')}  {said}{late}")
         if exception:
             lines.append(f"      {exception.reason}")
+        seen = texts("pending.last-seen", at=local(one.last_seen, zone)) if one.last_seen else ""
+        if why := "  ".join(part for part in (one.detail, seen) if part):
+            lines.append(f"      {why}"[:80])
     return lines
 
 
