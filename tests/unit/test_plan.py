@@ -14,6 +14,7 @@ import builders
 from builders import make_host, make_materials, make_release, make_request, plan_of
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import PreflightFailed, Refused
+from upgrader.domain.late import Workstation
 from upgrader.domain.names import ChangeId, FileName, HostName, PersonId, SiteId, SystemId, Version
 from upgrader.domain.plan import (
     UNKNOWN,
@@ -230,6 +231,17 @@ def test_a_way_back_that_is_not_open_is_refused(changes: dict[str, Any], code: s
         plan_of(**changes)
 
     assert refusal.value.code == code
+
+
+def test_servers_come_before_workstations_in_waves_of_their_own() -> None:
+    hosts = [
+        replace(host, workstation=Workstation(mac=None, wake_at=None) if number in (0, 2, 4) else None)
+        for number, host in enumerate(FIVE)
+    ]
+    waves = plan_of(hosts=hosts).waves
+
+    assert [wave.hosts for wave in waves] == [("host-02",), ("host-04",), ("host-01", "host-03"), ("host-05",)]
+    assert plan_of(hosts=[hosts[0], hosts[2]]).waves[0].hosts == ("host-01",)  # no server: a workstation goes first
 
 
 def test_a_build_for_windows_can_be_staged_but_not_planned_yet() -> None:

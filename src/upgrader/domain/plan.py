@@ -30,7 +30,7 @@ from upgrader.domain.release import (
     Takes,
     Thresholds,
 )
-from upgrader.domain.request import Kind, Request, WhenUnstable
+from upgrader.domain.request import Kind, Request, WaveSizes, WhenUnstable
 from upgrader.domain.version_order import is_older
 
 FORMAT = "upgrader.plan/1"
@@ -281,7 +281,7 @@ def make_plan(materials: Materials) -> Plan:
         tests=tuple(sorted(materials.tests)),
         playbooks=Playbooks("playbooks/upgrade.yml", "playbooks/rollback.yml", "playbooks/verify.yml", materials.tree),
         hosts=hosts,
-        waves=split_into_waves([host.name for host in hosts], canaries=request.waves.canaries, size=request.waves.size),
+        waves=_waves(hosts, request.waves),
         thresholds=release.thresholds,
         probes=release.probes,
         wave_timeout_seconds=_wave_timeout(release),
@@ -307,11 +307,21 @@ def _wave_timeout(release: Release) -> int:
     return max(900, 3 * max(declared))
 
 
-def split_into_waves(hosts: Sequence[HostName], *, canaries: int, size: int) -> tuple[Wave, ...]:
-    """Put `canaries` hosts alone into wave 0, then the rest in waves of `size`."""
+def _waves(hosts: Sequence[PlannedHost], sizes: WaveSizes) -> tuple[Wave, ...]:
+    """Servers before workstations: an old client still talks to a new server, the other way round nobody promises."""
+    servers = [host.name for host in hosts if host.workstation is None]
+    stations = [host.name for host in hosts if host.workstation is not None]
+    first, later = (servers, stations) if servers else (stations, [])
+    return split_into_waves(first, canaries=sizes.canaries, size=sizes.size, later=later)
+
+
+def split_into_waves(
+    hosts: Sequence[HostName], *, canaries: int, size: int, later: Sequence[HostName] = ()
+) -> tuple[Wave, ...]:
+    """Put `canaries` hosts alone into wave 0, then the rest in waves of `size`, then `later` in waves of their own."""
     groups = [hosts[:canaries]]
-    rest = hosts[canaries:]
-    groups += [rest[start : start + size] for start in range(0, len(rest), size)]
+    for rest in (hosts[canaries:], later):
+        groups += [rest[start : start + size] for start in range(0, len(rest), size)]
     filled = [tuple(group) for group in groups if group]
     return tuple(
         Wave(number, "canary" if number == 0 and canaries else f"wave-{number}", group)
