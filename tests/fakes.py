@@ -46,7 +46,7 @@ from upgrader.domain.sighting import Sightings
 from upgrader.domain.trust import Trust
 from upgrader.domain.verdict import Measurement, Reading
 from upgrader.flow.site import Site
-from upgrader.ports import InventoryHost, ProbedHost, Tree
+from upgrader.ports import GroupedHost, InventoryHost, ProbedHost, Tree
 
 
 class Killed(BaseException):
@@ -360,6 +360,9 @@ class Scans:
 class Inventory:
     plan: Plan
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def grouped(self, tree: Path) -> Sequence[GroupedHost]:
+        return [GroupedHost(host.name, host.groups, host.platform) for host in self.resolve(tree, "all")]
 
     def resolve(self, tree: Path, pattern: str) -> Sequence[InventoryHost]:
         return [

@@ -205,7 +205,17 @@ class InventoryHost:
     platform: Platform | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class GroupedHost:
+    """A host as a list shows it: its name, the groups to which it belongs, and its platform."""
+
+    name: str
+    groups: frozenset[str]
+    platform: Platform | None
+
+
 class Inventory(Protocol):
+    def grouped(self, tree: Path) -> Sequence[GroupedHost]: ...
     def resolve(self, tree: Path, pattern: str) -> Sequence[InventoryHost]: ...
 
 

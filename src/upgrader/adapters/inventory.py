@@ -25,7 +25,7 @@ from upgrader.adapters.known_hosts import KnownHosts
 from upgrader.domain.errors import BadInput
 from upgrader.domain.late import Workstation
 from upgrader.domain.platform import Platform
-from upgrader.ports import InventoryHost
+from upgrader.ports import GroupedHost, InventoryHost
 
 ADDRESS = re.compile(r"[0-9A-Za-z:][0-9A-Za-z.:-]{0,252}")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -155,6 +155,14 @@ class AnsibleInventory:
         if not reading.described.variables:
             raise BadInput("inventory-pattern-empty", pattern=pattern)
         return reading.hosts(reading.described.variables)
+
+    def grouped(self, tree: Path) -> Sequence[GroupedHost]:
+        """All hosts in short, in no order: nobody is going to contact them, so nothing else is looked at."""
+        described = self._describe(tree, inventory_digest(tree), EVERYTHING)
+        return [
+            GroupedHost(name, described.groups_of(name), _platform(name, variables))
+            for name, variables in described.variables.items()
+        ]
 
     def _reading(self, tree: Path, pattern: str) -> Reading:
         digest = inventory_digest(tree)

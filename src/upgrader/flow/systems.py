@@ -14,7 +14,7 @@ from upgrader.flow.described import graph_here
 from upgrader.flow.history import read_history
 from upgrader.flow.host_state import host_states
 from upgrader.flow.site import Site
-from upgrader.ports import InventoryHost, Progress
+from upgrader.ports import GroupedHost, Progress
 
 CLIENTS = "clients"
 
@@ -46,7 +46,7 @@ def systems(site: Site, only: SystemId | None = None) -> Sequence[SystemView]:
     if only is not None and only not in known:
         raise BadInput("system-unknown", system=only)
     wanted = [only] if only is not None else sorted(known, key=lambda system: _place(system, graph))
-    members = _members(_hosts(site), graph, wanted)
+    members = _members(site.inventory.grouped(site.clone.root), graph, wanted)
     changes = _changes(site)
     return [
         SystemView(
@@ -81,18 +81,8 @@ def _staged(site: Site) -> Mapping[SystemId, tuple[str, ...]]:
     return {system: tuple(sorted(versions, key=newest_last)) for system, versions in found.items()}
 
 
-def _hosts(site: Site) -> Sequence[InventoryHost]:
-    """All hosts of the clone's inventory; none of an inventory in which no host stands yet."""
-    try:
-        return site.inventory.resolve(site.clone.root, "all")
-    except BadInput as error:
-        if error.code == "inventory-pattern-empty":
-            return ()
-        raise
-
-
 def _members(
-    hosts: Iterable[InventoryHost], graph: Graph, systems: Iterable[SystemId]
+    hosts: Iterable[GroupedHost], graph: Graph, systems: Iterable[SystemId]
 ) -> Mapping[SystemId, Sequence[Member]]:
     """The hosts of each system, by its group; and which part of it, by the groups below."""
     groups = {group_of(system): system for system in systems}
