@@ -8,13 +8,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help demo test check format bench docs lock clean
+.PHONY: help demo hospital test check format bench docs lock clean
 
 help: ## 列出可用的命令 / list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 demo: $(READY) system ## 在十二台真实主机上演示一次完整变更 / one change from drop to closed, on a dozen real hosts
 	@$(BIN)/upgrader demo
+
+hospital: $(READY) system ## 一夜之内按依赖顺序升级五十个系统，其中两个失败 / all fifty systems in one night, two of which fail
+	@$(BIN)/python -m upgrader.lab.night $(SYSTEMS)
 
 test: $(READY) system ## 全部检查与测试 / every check and every test
 	@$(MAKE) --no-print-directory check

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from stories.hosts import enter_appointment
-from stories.warm_commands import warm_commands
 from upgrader.lab.cache import default_cache
 from upgrader.lab.hospital import Hospital, Start
 from upgrader.lab.janitor import temporary_lab
 from upgrader.lab.programs import missing_programs
+from upgrader.lab.warm_commands import warm_commands
 
 HOSTS = 3
 BASE = "3.1.9"

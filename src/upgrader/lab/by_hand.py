@@ -40,11 +40,11 @@ systemctl restart exam-scheduling.service
 """
 
 
-def unpack_by_hand(lab: Lab, host: LabHost, archive: Path, version: str) -> None:
+def unpack_by_hand(lab: Lab, host: LabHost, archive: Path, version: str, system: str = SYSTEM) -> None:
     """Send a build over ssh, unpack it beside what runs and fill in its configuration. Raises LabFailed."""
     with archive.open("rb") as build:
         done = subprocess.run(
-            [*lab.ssh_command(host), _script(UNPACK, host, version)],
+            [*lab.ssh_command(host), _script(UNPACK, host, version, system)],
             stdin=build,
             capture_output=True,
             timeout=SECONDS,
@@ -55,14 +55,14 @@ def unpack_by_hand(lab: Lab, host: LabHost, archive: Path, version: str) -> None
         raise LabFailed("lab-program-failed", program="tar", reason=done.stderr.decode(errors="replace").strip())
 
 
-def switch_by_hand(lab: Lab, host: LabHost, version: str) -> subprocess.CompletedProcess[str]:
+def switch_by_hand(lab: Lab, host: LabHost, version: str, system: str = SYSTEM) -> subprocess.CompletedProcess[str]:
     """Make an unpacked version the current one and (re)start it; the return code says whether it answers."""
     template = SWITCH_WITH_SYSTEMD if host.service_manager == "systemd" else SWITCH
-    return lab.run(host, _script(template, host, version), timeout=SECONDS)
+    return lab.run(host, _script(template, host, version, system), timeout=SECONDS)
 
 
-def _script(template: str, host: LabHost, version: str) -> str:
-    system = f"{host.upgrader_root}/{SYSTEM}"
+def _script(template: str, host: LabHost, version: str, name: str) -> str:
+    system = f"{host.upgrader_root}/{name}"
     return template.format(
         system=shlex.quote(system),
         home=shlex.quote(f"{system}/versions/{version}"),

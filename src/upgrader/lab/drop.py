@@ -35,6 +35,7 @@ class Drop:
     vendor: str
     vendor_key: Path
     releases: tuple[VendorRelease, ...]
+    systems: tuple[str, ...] = (SYSTEM,)
 
     @property
     def vendor_public_key(self) -> Path:

@@ -257,7 +257,7 @@ class Hospital:
                 {
                     "id": VENDOR,
                     "name": {"zh": "蓝信医疗", "en": "Lanxin Health"},
-                    "systems": [SYSTEM],
+                    "systems": list(self.drop.systems),
                     "keys": [public_text(self.drop.vendor_key)],
                 }
             ],
