@@ -215,7 +215,7 @@ class Branch:
         raise Refused("commit-not-on-branch", commit=commit, branch="main")
 
     def removed_records(self, commit: str, folder: str) -> Sequence[str]:
-        return self.removed
+        return [path for path in self.removed if "/" not in path or path.startswith(f"{folder}/")]
 
     def export(self, snapshot: Any, prefixes: Iterable[str], target: Path) -> Digest:
         raise NotImplementedError("Hospital.export gives the tree")

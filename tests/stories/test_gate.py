@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stories.attacker import Attacker
-from stories.attacks import branch, paper, records, state
+from stories.attacks import branch, known_bad, paper, records, state
 from stories.attacks.row import Row
 from stories.attacks.vendor import DROPS
 from stories.drops import DropToBe, flipped
@@ -20,10 +20,11 @@ from stories.hosts import answers, appointment_on, journal_on, version_on
 from upgrader.adapters.locks import Locks
 from upgrader.domain.lifecycle import Event
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, TESTER, Hospital
+from upgrader.lab.releases import SYSTEM
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.xdist_group("gate")]
 
-REFUSED = (*records.REFUSED, *paper.REFUSED, *branch.REFUSED, *state.REFUSED)
+REFUSED = (*records.REFUSED, *paper.REFUSED, *branch.REFUSED, *state.REFUSED, *known_bad.REFUSED)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +122,24 @@ def test_a_withdrawn_rejection_frees_the_change(friday: Friday) -> None:
     answer = friday.upgrader(ENGINEER, "approvals", friday.ready)
     assert answer.code == 0
     assert answer.json()["may_run"]
+
+
+def test_a_blocked_release_is_refused_by_every_verb_and_used_again_once_others_lift_it(friday: Friday) -> None:
+    known_bad, why = ("known-bad", "add", SYSTEM, RELEASE), ("--reason", "alarms come twice")
+    assert friday.upgrader(ENGINEER, *known_bad, *why).code == 0
+    window = ("--window", "now → +4h")
+    is_refusal(friday.upgrader(ENGINEER, "request", SYSTEM, RELEASE, *window, *why), "known-bad")
+    for verb in ("plan", "prestage", "export"):
+        words = (friday.ready, *((str(friday.hospital.directory / "out"),) if verb == "export" else ()))
+        is_refusal(friday.upgrader(ENGINEER, verb, *words), "known-bad")
+    unblock = ("known-bad", "unblock", SYSTEM, RELEASE, "--reason", "it was the gateway")
+    is_refusal(friday.upgrader(ENGINEER, *unblock), "own-block")
+    is_refusal(friday.upgrader(INFORMATION, *unblock), "role-not-held")
+
+    lifted = friday.upgrader(HEAD, *unblock).json()
+
+    assert [(one["lifted"], one["lifted_by"]) for one in lifted["known_bad"]] == [(True, [HEAD])]
+    assert friday.upgrader(ENGINEER, "request", SYSTEM, RELEASE, *window, *why).code == 0
 
 
 def test_nobody_withdraws_the_word_of_another(friday: Friday, attacker: Attacker) -> None:

@@ -90,7 +90,10 @@ TRUST_CHANGES = (
     *(f"person-{what}" for what in ("added", "removed", "left", "returned", "changed")),
     *(f"vendor-{what}" for what in ("added", "removed", "changed")),
     *(f"key-{what}" for what in ("enrolled", "proven", "revoked", "changed", "removed")),
-    *(f"{what}-changed" for what in ("rules", "roles", "root", "repository", "paper", "inspection", "expires")),
+    *(
+        f"{what}-changed"
+        for what in ("rules", "roles", "root", "repository", "paper", "inspection", "expires", "known-bad")
+    ),
     "role-given",
     "role-taken",
 )

@@ -40,6 +40,7 @@ VERBS: Mapping[str, str] = {
     "abort": "abort",
     "stop": "stop",
     "rollback": "rollback",
+    "known-bad": "known_bad",
     "accept": "accept",
     "exception": "exception",
     "pending": "pending",

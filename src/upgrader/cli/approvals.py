@@ -15,12 +15,13 @@ def command(texts: Texts) -> click.Command:
     @change_argument()
     @pass_desk
     def approvals(desk: Desk, change: ChangeId) -> int:
-        from upgrader.flow.authorize import examine
+        from upgrader.flow.authorize import check_release_not_bad, examine
 
         site = desk.open()
         with examine(site, change) as examined:
             desk.say(*render.standing(examined.standing, examined.plan, examined.trust, desk.texts))
             desk.answer(render.standing_json(examined.standing))
+            check_release_not_bad(site, examined)
             complete = examined.standing.is_complete
         desk.next("next.apply" if complete else "next.sign", change=change)
         return ExitCode.DONE if complete else ExitCode.REFUSED

@@ -29,6 +29,7 @@ class Namespace(StrEnum):
     ACCEPTANCE = "acceptance@upgrader.v1"
     DEBT = "debt@upgrader.v1"
     INSPECTION = "inspection@upgrader.v1"
+    KNOWN_BAD = "known-bad@upgrader.v1"
     ENROLMENT = "enrolment@upgrader.v1"
     TRUST_ROOT = "trust-root@upgrader.v1"
     EVIDENCE = "evidence@upgrader.v1"

@@ -158,6 +158,13 @@ class PaperRule:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownBadRule:
+    """Who must agree before a release that was found bad may be used again."""
+
+    unblock: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
     """The repository that is governed: where the gate fetches from, and the one protected branch."""
 
@@ -191,6 +198,7 @@ class Trust:
     rules: Mapping[str, Rule]
     paper: PaperRule | None = None  # None: nobody signs on paper here
     inspection: tuple[Row, ...] | None = None  # whose signatures let hosts be inspected; None: they are not
+    known_bad: KnownBadRule | None = None  # None: nobody lifts a block here
     reason: str | None = None
     previous: Digest | None = None
 
@@ -247,7 +255,23 @@ def weaknesses(trust: Trust) -> list[str]:
     faults += [f for kind, rule in trust.rules.items() for f in _weak_rule(kind, rule, trust)]
     faults += _weak_paper(trust)
     faults += _weak_inspection(trust)
+    faults += _weak_known_bad(trust)
     return faults
+
+
+def _weak_known_bad(trust: Trust) -> Iterable[str]:
+    """A block is lifted by the hospital too, and by people who are there."""
+    rows = trust.known_bad.unblock if trust.known_bad else None
+    if rows is None:
+        return
+    if not rows or any(row.count < 1 for row in rows):
+        yield "known_bad.unblock: empty, or a count below 1; an empty rule lifts nothing"
+    if unknown := [row.role for row in rows if row.role not in trust.roles]:
+        yield f"known_bad.unblock: unknown role {unknown[0]}"
+    elif not any(trust.organisation_of(row.role) is Organisation.HOSPITAL for row in rows):
+        yield "known_bad.unblock: no hospital role; the hospital decides on what was found bad"
+    elif unfilled(rows, able_to_sign(trust, on_paper=False)):
+        yield "known_bad.unblock: not enough active people with keys to fill every row"
 
 
 def _shared_keys(trust: Trust) -> Iterable[str]:

@@ -148,6 +148,8 @@ def differences(trust: Trust, before: Trust) -> Iterator[Difference]:
     for part in ("root", "repository", "paper", "inspection"):
         if getattr(trust, part) != getattr(before, part):
             yield Difference(f"{part}-changed", {})
+    if trust.known_bad != before.known_bad:
+        yield Difference("known-bad-changed", {})
     if trust.expires != before.expires:
         yield Difference("expires-changed", {"expires": plain.to_plain(trust.expires)})
 

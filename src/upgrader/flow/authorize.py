@@ -33,6 +33,7 @@ from upgrader.domain.record import (
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
 from upgrader.flow.identity import acting_person
+from upgrader.flow.known_bad import check_not_known_bad, suspect_of
 from upgrader.flow.materials import ChangeFiles, make_materials, need, read_change_files
 from upgrader.flow.site import Site
 from upgrader.flow.stage import Papers, release_claim
@@ -156,13 +157,22 @@ def give_authorization(site: Site, examined: Examined) -> Authorization:
 
 
 def authorized_at_any_time(site: Site, examined: Examined) -> Authorization:
-    """Decide whether enough different people gave their word, whatever the time is. Raises Refused."""
+    """Decide whether enough different people gave their word, whatever the time is, for a release that nobody found
+    bad since. Raises Refused.
+    """
+    check_release_not_bad(site, examined)
     return authorize(
         examined.standing,
         applier=acting_person(site),
         commit=examined.snapshot.commit,
         trust_version=examined.trust.version,
     )
+
+
+def check_release_not_bad(site: Site, examined: Examined) -> None:
+    """Raises Refused `known-bad` when somebody found this release bad since, and nobody lifted that."""
+    suspect = suspect_of(examined.files.release, examined.files.papers.manifest, examined.plan.requester)
+    check_not_known_bad(site, examined.trust, examined.snapshot, suspect)
 
 
 def check_window(site: Site, plan: Plan) -> None:

@@ -56,6 +56,7 @@ def dry_run(site: Site, change: str, progress: Progress) -> DryRun:
         site.locks.hold([f"change-{change}"], purpose=f"dry-run {change}", holder=actor, now=site.clock()),
         gate.examine(site, change) as examined,
     ):
+        gate.check_release_not_bad(site, examined)
         hosts = [f"host-{host.name}" for host in examined.plan.hosts]
         with site.locks.hold(hosts, purpose=f"dry-run {change}", holder=actor, now=site.clock()):
             progress("progress.asking-hosts", {"count": len(hosts)})

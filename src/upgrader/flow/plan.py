@@ -14,6 +14,7 @@ from upgrader.domain.release import Release, Strategy
 from upgrader.domain.request import Request
 from upgrader.flow import repository, upgrade
 from upgrader.flow.identity import acting_person
+from upgrader.flow.known_bad import check_not_known_bad, suspect_of
 from upgrader.flow.materials import ChangeFiles, earlier_releases, make_materials, read_change_files
 from upgrader.flow.site import Site
 from upgrader.flow.stand_ins import check_stand_ins
@@ -51,6 +52,8 @@ def plan_change(site: Site, change: str, progress: Progress, *, publish: bool) -
     snapshot = site.mirror.refresh()
     _check_pushed(site, snapshot, change)
     files = read_change_files(site, snapshot, change)
+    suspect = suspect_of(files.release, files.papers.manifest, files.request.requester)
+    check_not_known_bad(site, site.trust.load(), snapshot, suspect)
     with site.export(snapshot) as tree:
         hosts = site.inventory.resolve(tree.path, files.request.hosts)
         check_served(files.release, {host.name: host.platform for host in hosts})

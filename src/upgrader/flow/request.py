@@ -11,6 +11,7 @@ from upgrader.flow import repository
 from upgrader.flow.cancel import cancel_change
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
+from upgrader.flow.known_bad import check_not_known_bad, suspect_of
 from upgrader.flow.site import Site
 from upgrader.flow.stage import MANIFEST
 
@@ -36,6 +37,9 @@ def request_change(site: Site, wanted: Request) -> Requested:
     release = f"{repository.release_folder(wanted.system, wanted.version)}/{MANIFEST}"
     if not (site.clone.root / release).exists():
         raise BadInput("release-not-staged", release=f"{wanted.system} {wanted.version}", file=release)
+    content = (site.clone.root / release).read_bytes()
+    suspect = suspect_of(site.documents.read_release(content, release), content, person)
+    check_not_known_bad(site, site.trust.load(), site.mirror.refresh(), suspect)
     length = wanted.window.closes - wanted.window.opens
     site.trust.load().rule(wanted.kind).check_window(wanted.kind, length)
     if wanted.supersedes is not None and not _is_cancelled(site, wanted.supersedes):

@@ -16,6 +16,7 @@ from upgrader.domain.release import Build, Release
 from upgrader.domain.trust import Key, Trust, Vendor
 from upgrader.domain.version_order import compare, is_older, newest_last
 from upgrader.flow import repository
+from upgrader.flow.known_bad import check_not_known_bad, suspect_of
 from upgrader.flow.site import Site
 from upgrader.ports import Drop, Progress
 
@@ -80,6 +81,7 @@ def stage(site: Site, drop: Drop, inspect: Callable[[Path], BuildFacts], progres
             progress("progress.inspecting", {"file": build.file})
             seen[str(build.file)] = _look_into(release, path, inspect)
     site.clone.pull()
+    check_not_known_bad(site, site.trust.load(), site.mirror.refresh(), suspect_of(release, drop.manifest))
     was_there = _check_reuse(site, drop)
     for build, path in drop.files:
         progress("progress.storing", {"file": build.file})

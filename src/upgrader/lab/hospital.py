@@ -261,6 +261,7 @@ class Hospital:
                     "keys": [public_text(self.drop.vendor_key)],
                 }
             ],
+            "known_bad": {"unblock": [{"role": "department-head", "count": 1}]},
             "paper": {"custodian": "form-custodian", "roles": ["department-head"]},
             "inspection": rows[:1],
             "rules": {

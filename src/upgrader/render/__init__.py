@@ -28,6 +28,7 @@ from upgrader.render.inspection import agenda as inspection_agenda
 from upgrader.render.inspection import log as inspection_log
 from upgrader.render.inspection import log_json as inspection_json
 from upgrader.render.inspection import sheet as inspection_sheet
+from upgrader.render.known_bad import known_bad, known_bad_json
 from upgrader.render.late import retried, retried_json
 from upgrader.render.prestaged import prestaged, prestaged_json
 from upgrader.render.schedule import ordered, ordered_json, schedule, schedule_json, scheduled
@@ -56,6 +57,8 @@ __all__ = [
     "inspection_json",
     "inspection_log",
     "inspection_sheet",
+    "known_bad",
+    "known_bad_json",
     "next_trust",
     "next_trust_json",
     "ordered",

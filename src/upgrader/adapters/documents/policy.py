@@ -37,6 +37,7 @@ from upgrader.domain.trust import (
     LONGEST_DEBT_HOURS,
     LONGEST_EMERGENCY_HOURS,
     Key,
+    KnownBadRule,
     Organisation,
     PaperRule,
     Person,
@@ -184,6 +185,15 @@ class _Paper(Model):
         return PaperRule(self.custodian, self.roles)
 
 
+class _KnownBad(Model):
+    """Whose signatures lift the block of a release that was found bad."""
+
+    unblock: Annotated[tuple[_Row, ...], at_least_one()]
+
+    def to_domain(self) -> KnownBadRule:
+        return KnownBadRule(tuple(Row(row.role, row.count) for row in self.unblock))
+
+
 class _Policy(Model):
     site: SiteText
     repository: _Repository
@@ -195,6 +205,7 @@ class _Policy(Model):
     rules: Annotated[dict[Annotated[Kind, reads(one_of(Kind))], _Rule], at_least_one()]
     paper: _Paper | None = None
     inspection: Annotated[tuple[_Row, ...], at_least_one()] | None = None
+    known_bad: _KnownBad | None = None
 
     def to_domain(self, version: int, issued: datetime) -> Trust:
         def keys(dated: tuple[_DatedKey, ...]) -> tuple[Key, ...]:
@@ -234,6 +245,7 @@ class _Policy(Model):
             rules={kind.value: rule.to_domain() for kind, rule in self.rules.items()},
             paper=self.paper.to_domain() if self.paper else None,
             inspection=tuple(Row(row.role, row.count) for row in self.inspection) if self.inspection else None,
+            known_bad=self.known_bad.to_domain() if self.known_bad else None,
         )
 
 

@@ -138,6 +138,12 @@ rules:
       - {{role: owning-department, count: 1}}
     approval_hours: 72
 
+# Who must agree before a release that was found bad may be used again (`upgrader known-bad`); whoever blocked it or
+# asked for it does not count / 已知问题版本解除禁用所需的签字；禁用人和变更申请人的签字不计
+known_bad:
+  unblock:
+    - {{role: department-head, count: 1}}
+
 # The roles that may sign the printed form instead of using a key, and the role that keeps and attests the scans.
 # Whoever attests a paper can not approve the same plan. People who sign on paper only have no keys above.
 # 可在打印的申请单上手写签字的角色，以及保管并登记扫描件的角色；登记人不得审批同一计划；仅纸质签字的人员不填 keys。
