@@ -21,6 +21,7 @@ from upgrader.domain.claim import Claim
 from upgrader.domain.digest import Digest
 from upgrader.domain.draft import Proposal, Surroundings
 from upgrader.domain.errors import Integrity, Locked, Refused
+from upgrader.domain.heartbeat import Beat
 from upgrader.domain.inspection import Item
 from upgrader.domain.journal import Entry, History, read_history
 from upgrader.domain.lifecycle import Event
@@ -550,6 +551,17 @@ class Prober:
         pass
 
 
+class Heartbeat:
+    def __init__(self) -> None:
+        self.beats: list[Beat] = []
+
+    def beat(self, beat: Beat) -> None:
+        self.beats.append(beat)
+
+    def last(self) -> Beat | None:
+        return self.beats[-1] if self.beats else None
+
+
 class HostClocks:
     """`wrong` are the hosts whose clocks differ from ours, by how much; `asked` is who was asked."""
 
@@ -642,6 +654,8 @@ class Hospital:
         self.fleet.holds = self.brakes.hold
         self.prober = Prober(self.clock)
         self.host_clocks = HostClocks()
+        self.heartbeat = Heartbeat()
+        self.is_ending = False
         self.presence = Presence()
         self.paper = Scans()
         self._write_down({"system": self.plan.release.system}, Event.CHANGE_REQUESTED)
@@ -690,6 +704,8 @@ class Hospital:
             presence=self.presence,
             prober=lambda _: self.prober,
             host_clocks=lambda _: self.host_clocks,
+            heartbeat=self.heartbeat,
+            is_ending=lambda: self.is_ending,
             sleep=self.clock.sleep,
             render_report=_no_report,
             bundles=NoBundles(),

@@ -36,6 +36,7 @@ WALLS: dict[str, frozenset[str]] = {
 # One verb of the command line hands an adapter to the flow where the site as a whole does not need it.
 DOORS = {
     ("cli/doctor.py", "adapters"): "the checks of this machine, which need no site",
+    ("cli/serve.py", "adapters"): "processes beside the service, which end by the signals that it gets",
     ("cli/stage.py", "adapters"): "the vendor's drop, known only by the path that the person names",
 }
 HOMES: dict[str, tuple[str, ...]] = {

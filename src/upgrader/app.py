@@ -20,7 +20,20 @@ from upgrader.flow.initialise import NewSite, write_site
 from upgrader.flow.repository import EXECUTED
 from upgrader.flow.site import Site
 from upgrader.flow.verify_evidence import Auditor
-from upgrader.ports import Brakes, Builds, Fleet, HostClocks, Journal, Locks, Patches, Presence, Prober, Secrets, Tree
+from upgrader.ports import (
+    Brakes,
+    Builds,
+    Fleet,
+    Heartbeat,
+    HostClocks,
+    Journal,
+    Locks,
+    Patches,
+    Presence,
+    Prober,
+    Secrets,
+    Tree,
+)
 
 if TYPE_CHECKING:
     from upgrader.adapters.checkout import Checkout
@@ -62,7 +75,6 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters.inventory import AnsibleInventory
     from upgrader.adapters.journal_search import JournalSearch
     from upgrader.adapters.known_systems import KnownSystems
-    from upgrader.adapters.secret_files import SecretFiles
     from upgrader.adapters.sighting_files import SightingFiles
     from upgrader.adapters.trust_files import TrustFiles
     from upgrader.adapters.trusted_mirror import TrustedMirror
@@ -73,7 +85,7 @@ def open_site(choices: Choices) -> Site:
     mirror = TrustedMirror(state / "mirror.git", trust)
     person, key, ssh_key = _who_acts(choices, clone.setting)
     builds, patches = _kept_builds(state)
-    secrets = SecretFiles(state / "secrets", (key, ssh_key))
+    secrets = _secrets(state, (key, ssh_key))
     exports = Exports(state / "trees", mirror, EXECUTED)
     return Site(
         id=settings.site,
@@ -107,6 +119,7 @@ def open_site(choices: Choices) -> Site:
         presence=_presence(),
         prober=_probers(ssh_key),
         host_clocks=_host_clocks(ssh_key, settings.clock_tolerance),
+        heartbeat=_heartbeat(state),
         sleep=time.sleep,
         render_report=_render_report,
         bundles=bundle,
@@ -294,3 +307,15 @@ def _kept_builds(state: Path) -> tuple[Builds, Patches]:
 
     builds = BuildStore(state / "builds")
     return builds, PatchStore(state / "patches", builds)
+
+
+def _heartbeat(state: Path) -> Heartbeat:
+    from upgrader.adapters.heartbeat import HeartbeatFile
+
+    return HeartbeatFile(state / "cache" / "serve.json")
+
+
+def _secrets(state: Path, others: tuple[Path | None, ...]) -> Secrets:
+    from upgrader.adapters.secret_files import SecretFiles
+
+    return SecretFiles(state / "secrets", others)

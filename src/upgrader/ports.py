@@ -1,11 +1,11 @@
 """What the verbs need from the world, as small Protocols in our words. The adapters are their real forms."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from upgrader.domain.brake import Brake
 from upgrader.domain.calendar import Calendar
@@ -14,6 +14,7 @@ from upgrader.domain.digest import Digest
 from upgrader.domain.draft import Proposal, Surroundings
 from upgrader.domain.errors import UpgraderError
 from upgrader.domain.evidence import Statement
+from upgrader.domain.heartbeat import Beat
 from upgrader.domain.inspection import Item
 from upgrader.domain.journal import Entry, History
 from upgrader.domain.late import Workstation
@@ -32,6 +33,7 @@ from upgrader.domain.sighting import Sightings
 from upgrader.domain.trust import Trust
 from upgrader.domain.verdict import Measurement
 
+T = TypeVar("T")
 Clock = Callable[[], datetime]
 Progress = Callable[[str, Mapping[str, object]], None]  # a text key and its fields
 
@@ -246,6 +248,22 @@ class ProbedHost:
     port: int
     user: str
     facts: Mapping[str, str]
+
+
+class Heartbeat(Protocol):
+    """When the service last looked. It is for people: nothing is decided by it."""
+
+    def beat(self, beat: Beat) -> None: ...
+    def last(self) -> Beat | None: ...
+
+
+class Workers(Protocol[T]):
+    """Work that goes on beside the service, a piece a name; what breaks one piece leaves the others alone."""
+
+    @property
+    def busy(self) -> Set[str]: ...
+    def start(self, name: str, work: Callable[[], T]) -> None: ...
+    def ended(self) -> Sequence[tuple[str, T | None]]: ...
 
 
 class HostClocks(Protocol):

@@ -29,6 +29,7 @@ from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.record import Decision, Result, TestStage
 from upgrader.domain.release import DataPromise
 from upgrader.domain.request import Kind, WhenUnstable
+from upgrader.domain.schedule import Duty
 from upgrader.domain.system import Criticality
 from upgrader.domain.verdict import Reading, Verdict
 from upgrader.flow.audit import Part
@@ -47,6 +48,7 @@ ASKING = frozenset({"texts", "_texts", "say", "next", "has"})
 ERRORS = frozenset(
     {
         "BadInput",
+        "Ended",
         "Fault",
         "Integrity",
         "LabFailed",
@@ -167,6 +169,12 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "scheme": SignatureScheme,
     "signature": SignatureState,
     "role": ["people"],
+    "serve": [
+        *("began", "waits", "ended", "unreadable", "broken", "over", "expired", "debt-overdue"),
+        *("last-look", "busy", "silent", "never"),
+    ],
+    "serve.begun": [Duty.GO_ON, Duty.GO_BACK],
+    "serve.refused": Duty,
     "state": State,
     "test": TestStage,
     "trust.change": TRUST_CHANGES,

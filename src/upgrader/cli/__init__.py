@@ -29,6 +29,7 @@ VERBS: Mapping[str, str] = {
     "approvals": "approvals",
     "prestage": "prestage",
     "schedule": "schedule",
+    "serve": "serve",
     "apply": "apply",
     "debts": "debts",
     "status": "status",

@@ -72,6 +72,10 @@ class Desk:
         if self.texts.has(key):
             click.echo(f"  {self.texts(key, **fields)}", err=True)
 
+    def line(self, text: str, value: Mapping[str, Any]) -> None:
+        """One line of a service, to stdout: for people, or with --json an object on one line."""
+        click.echo(json.dumps(value, ensure_ascii=False) if self.as_json else text)
+
     def next(self, key: str, **fields: object) -> None:
         """The next step, last, in people's text."""
         self.say(f"{self.texts('cli.next')}: {self.texts(key, **fields)}")

@@ -55,7 +55,10 @@ def _list(texts: Texts) -> click.Command:
         site = desk.open()
         standing = read_schedule(site)
         desk.say(*render.schedule(standing, site.time_zone, desk.texts))
-        desk.answer(render.schedule_json(standing))
+        beat = site.heartbeat.last()
+        if standing or beat is not None:
+            desk.say(render.heartbeat(beat, site.clock(), site.time_zone, desk.texts))
+        desk.answer({**render.schedule_json(standing), "service": render.heartbeat_json(beat)})
 
     return list_all
 

@@ -17,17 +17,23 @@ def command(texts: Texts) -> click.Command:
     @click.option("--detailed-exitcode", is_flag=True, help=texts("cli.status.detailed"))
     @pass_desk
     def status(desk: Desk, change: ChangeId | None, *, detailed_exitcode: bool) -> int:
+        from upgrader.flow.schedule import order_of
         from upgrader.flow.status import read_change, read_changes
 
         site = desk.open()
         if change is None:
             changes = read_changes(site)
             desk.say(*render.changes(changes, desk.texts))
-            desk.answer(render.changes_json(changes))
+            beat = site.heartbeat.last()
+            if beat is not None:
+                desk.say(render.heartbeat(beat, site.clock(), site.time_zone, desk.texts))
+            desk.answer({**render.changes_json(changes), "service": render.heartbeat_json(beat)})
             pending = any(one.state not in ENDS for one in changes.values())
         else:
             one = read_change(site, change)
             desk.say(*render.change(change, one, desk.texts, because=one.stopped_because))
+            if order := order_of(site, change):
+                desk.say(f"  {render.scheduled(order, site.time_zone, desk.texts)}")
             desk.answer(render.change_json(change, one, exit_code=ExitCode.DONE))
             desk.next(f"next.after.{one.state}", change=change)
             pending = one.state not in ENDS

@@ -8,6 +8,7 @@ UpgraderError           1    unexpected, but ours
   Integrity             13   bytes are not what they were said to be
   PreflightFailed       14   a host, a key or a program is not ready
   PlaybookFailed        31   Ansible itself could not do its work; hosts may be changed
+  Ended                 143  this process was asked to end; all that it did is whole
   LabFailed             1    the lab of test hosts could not be made
 
 Each carries a stable `code` and named `fields`. What people read is kept by code in `upgrader/language/*.toml`, in
@@ -37,6 +38,7 @@ class ExitCode(IntEnum):
     OFFLINE_LEFT = 32
     UNSTABLE = 33
     INCONCLUSIVE = 34
+    TERMINATED = 143
 
 
 class UpgraderError(Exception):
@@ -76,6 +78,10 @@ class PreflightFailed(UpgraderError):
 
 class PlaybookFailed(UpgraderError):
     exit_code = ExitCode.ROLLBACK_INCOMPLETE
+
+
+class Ended(UpgraderError):
+    exit_code = ExitCode.TERMINATED
 
 
 class LabFailed(UpgraderError):

@@ -20,6 +20,7 @@ from upgrader.domain.names import HostName
 from upgrader.domain.plan import Wave
 from upgrader.domain.playbook import PENDING, HostOutcome
 from upgrader.domain.request import Kind
+from upgrader.domain.schedule import Scheduled, scheduled
 from upgrader.domain.secret import secrets_of
 from upgrader.domain.verdict import Verdict
 from upgrader.flow import authorize as gate
@@ -58,10 +59,11 @@ class Applied:
     because: str = ""
 
 
-def apply_change(site: Site, change: str, progress: Progress) -> Applied:
+def apply_change(site: Site, change: str, progress: Progress, *, order: Scheduled | None = None) -> Applied:
     """Run what is left of a change.
 
     1. lock   2. what is left to do?   3. the gate   4. every wave in order   5. begin the soak
+    With an `order` it begins only while exactly that stands on the schedule, and with the plan that was scheduled.
     Raises Refused, OutsideWindow, Locked or Integrity before any host is contacted; the refusal is in the journal.
     """
     actor = acting_person(site)
@@ -82,7 +84,9 @@ def apply_change(site: Site, change: str, progress: Progress) -> Applied:
                 )
             case Work.START:
                 wait_while_paused(site, change, journal, actor, progress)
-                return _apply(site, change, journal, actor, progress)
+                if order is not None and scheduled(journal.history()) != order:
+                    raise Refused("not-scheduled", change=change, state=journal.history().state)
+                return _apply(site, change, journal, actor, progress, order)
 
 
 def _settle_what_ran(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied | None:
@@ -109,10 +113,12 @@ def _after_pause(site: Site, change: str, journal: Journal, actor: str, progress
     return _applied_back(taken) if taken is not None else None
 
 
-def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied:
+def _apply(
+    site: Site, change: str, journal: Journal, actor: str, progress: Progress, order: Scheduled | None = None
+) -> Applied:
     with _refusal_written_down(site, journal, actor, {}):
         check_journal_clock(site, change, journal.history())
-    with _passed_gate(site, change, journal, actor) as examined:
+    with _passed_gate(site, change, journal, actor, order) as examined:
         hosts = [f"host-{host.name}" for host in examined.plan.hosts]
         with site.locks.hold(hosts, purpose=f"apply {change}", holder=actor, now=site.clock()):
             running = Running(site, journal, examined.plan, examined.tree, actor, progress)
@@ -123,9 +129,23 @@ def _apply(site: Site, change: str, journal: Journal, actor: str, progress: Prog
             if work_left(journal.history().state) is Work.START:
                 _open_debt(running, examined)
                 running.write(Event.APPLY_STARTED, {"plan": examined.plan.digest.hex})
-            if taken := _run_waves(running, examined, brought):
-                return _applied_back(taken)
-            return _begin_soak(running)
+            with _interruption_written_down(running):
+                taken = _run_waves(running, examined, brought)
+            return _applied_back(taken) if taken else _begin_soak(running)
+
+
+@contextmanager
+def _interruption_written_down(running: Running) -> Iterator[None]:
+    """Whoever stops a change by hand wants to look first: it is written down, and the service does not go on with it.
+
+    SIGTERM, which is also how a computer that shuts down ends its programs, comes as a kind of its own.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if type(stop) is KeyboardInterrupt:
+            running.write(Event.APPLY_INTERRUPTED, {})
+        raise
 
 
 def _open_debt(running: Running, examined: Examined) -> None:
@@ -275,13 +295,18 @@ def _ground(examined: Examined) -> Mapping[str, Any]:
 
 
 @contextmanager
-def _passed_gate(site: Site, change: str, journal: Journal, actor: str) -> Iterator[Examined]:
+def _passed_gate(
+    site: Site, change: str, journal: Journal, actor: str, order: Scheduled | None = None
+) -> Iterator[Examined]:
     """Ask the gate, and write down its answer, yes or no. Raises what the gate raises."""
     with ExitStack() as stack:
         with _refusal_written_down(site, journal, actor, {}):
             ground = gate.present_ground(site)
         with _refusal_written_down(site, journal, actor, ground.as_data()):
             examined = stack.enter_context(gate.examine(site, change, ground))
+            if order is not None and examined.plan.digest.hex != order.plan:
+                found = examined.plan.digest.short
+                raise Refused("schedule-plan-changed", change=change, expected=order.plan[:8], found=found)
             if work_left(journal.history().state) is Work.START:
                 check_none_overdue(site, examined.plan)
             authorization = gate.give_authorization(site, examined)

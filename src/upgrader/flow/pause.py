@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from upgrader.domain.brake import Ask, Brake, pause_of
 from upgrader.domain.change import REACHED, view
-from upgrader.domain.errors import Locked, Refused
+from upgrader.domain.errors import Ended, Locked, Refused
 from upgrader.domain.lifecycle import Event, may
 from upgrader.domain.names import ChangeId
 from upgrader.domain.verdict import Verdict
@@ -74,13 +74,15 @@ def heed(running: Running) -> str:
     """Do what was asked of a running change, before its next wave or host: wait while it is paused.
 
     Gives why it has to be taken back now, because somebody asked for that or what was done is unstable; empty when it
-    may go on. Raises Refused `all-stopped`.
+    may go on. Raises Refused `all-stopped`, and Ended when this process was asked to end.
     """
     site, journal, change = running.site, running.journal, running.plan.change
     measured = None
     while True:
         if (abort := abort_asked(site, change)) is not None:
             return asked_because(abort.reason)
+        if site.is_ending():
+            raise Ended("ended-between-waves", change=change)
         write_down_stop(site, journal, running.actor)
         check_stopped(site)
         write_down_asks(site, journal, change)

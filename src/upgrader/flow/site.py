@@ -18,6 +18,7 @@ from upgrader.ports import (
     Clone,
     Documents,
     Fleet,
+    Heartbeat,
     HostClocks,
     Inventory,
     Journal,
@@ -35,6 +36,11 @@ from upgrader.ports import (
     Tree,
     TrustStore,
 )
+
+
+def _stays() -> bool:
+    """A command that is typed ends when it is done, or at once."""
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +78,13 @@ class Site:
     presence: Presence
     prober: Callable[[Tree], Prober]
     host_clocks: Callable[[Tree], HostClocks]
+    heartbeat: Heartbeat
     sleep: Callable[[float], None]
     render_report: Callable[[ReportView], str]
     bundles: Bundles
     secrets: Secrets
     paper: Paper
+    is_ending: Callable[[], bool] = _stays  # was this process asked to end? Then nothing new is begun
 
     def change_folder(self, change: str) -> Path:
         return self.state / "changes" / change

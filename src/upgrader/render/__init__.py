@@ -32,6 +32,7 @@ from upgrader.render.known_bad import known_bad, known_bad_json
 from upgrader.render.late import retried, retried_json
 from upgrader.render.prestaged import prestaged, prestaged_json
 from upgrader.render.schedule import ordered, ordered_json, schedule, schedule_json, scheduled
+from upgrader.render.serve import heartbeat, heartbeat_json, said, said_json
 from upgrader.render.systems import system, systems, systems_json
 from upgrader.render.text import change, changes, foreseen, pending, plan, soaked, staged, standing
 from upgrader.render.trust import next_trust, next_trust_json, past_trust_json, trust, trust_history
@@ -51,6 +52,8 @@ __all__ = [
     "foreseen",
     "form_json",
     "form_missing",
+    "heartbeat",
+    "heartbeat_json",
     "host_states",
     "host_states_json",
     "inspection_agenda",
@@ -76,6 +79,8 @@ __all__ = [
     "retried",
     "retried_json",
     "rows",
+    "said",
+    "said_json",
     "schedule",
     "schedule_json",
     "scheduled",

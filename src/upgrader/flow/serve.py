@@ -1,0 +1,191 @@
+"""Serve: one service that begins what is on the schedule, goes on with what was cut short, and measures soaks.
+
+It is level-triggered: every tick looks at all journals afresh and does what is due. It remembers nothing that matters,
+so a missed tick costs nothing, and neither does kill -9. It has no voice: it signs nothing, and acts in the name of
+the person who put a change on the schedule, or who began what it goes on with. Each change is worked on in a process
+of its own.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+
+from upgrader.domain.errors import ExitCode, UpgraderError
+from upgrader.domain.heartbeat import Beat
+from upgrader.domain.journal import History
+from upgrader.domain.lifecycle import Event, State
+from upgrader.domain.plan import Plan
+from upgrader.domain.schedule import Due, Duty, due, scheduled
+from upgrader.flow.apply import apply_change
+from upgrader.flow.debts import overdue
+from upgrader.flow.history import read_history
+from upgrader.flow.roll_back import authorized_plan
+from upgrader.flow.schedule import expire
+from upgrader.flow.service_journal import SERVICE, as_service
+from upgrader.flow.site import Site
+from upgrader.flow.soak import soak_change
+from upgrader.ports import Workers
+
+RUNS = frozenset({State.APPLYING, State.SOAKING})  # what is due then depends on the plan that runs
+SLICE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One line of the service: the key of its text, and its fields. `change` is empty for what concerns none."""
+
+    at: datetime
+    change: str
+    key: str
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a duty ended. `code` and `fields` are those of the error when it ended with one."""
+
+    duty: Duty
+    exit_code: ExitCode
+    state: str = ""
+    code: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+Tell = Callable[[Said], None]
+
+
+@dataclass
+class Service:
+    """`told` is what was last said of each change, so that the same is not said at every tick; nothing rests on it."""
+
+    site: Site
+    workers: Workers[Outcome]
+    tell: Tell
+    seconds: int
+    told: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    worst: ExitCode = ExitCode.DONE
+
+    def tick(self) -> None:
+        """Look at everything, and begin what is due. What is wrong with one change does not concern the others."""
+        self.collect()
+        self.site.heartbeat.beat(Beat(self.site.clock(), self.seconds, tuple(sorted(self.workers.busy))))
+        for change in self.site.journals.unclosed_with(Event.CHANGE_REQUESTED):
+            if change in self.workers.busy or self.site.is_ending():
+                continue
+            try:
+                self._look_at(change)
+            except UpgraderError as error:
+                self._tell_once(change, "serve.unreadable", error.code, error.fields)
+        self._look_at_debts()
+
+    def collect(self) -> None:
+        """Tell how the duties ended that are over by now."""
+        for change, outcome in self.workers.ended():
+            if outcome is None:
+                self._tell_once(change, "serve.broken", "broken", {})
+                self.worst = self.worst or ExitCode.UNEXPECTED
+                continue
+            self.worst = self.worst or outcome.exit_code
+            if outcome.code:
+                self._tell_once(change, f"serve.refused.{outcome.duty}", outcome.code, outcome.fields)
+            elif outcome.duty is not Duty.MEASURE or outcome.state != State.SOAKING:
+                self.told.pop(change, None)
+                self._tell(change, "serve.over", {"state": outcome.state, "exit_code": int(outcome.exit_code)})
+
+    def _look_at(self, change: str) -> None:
+        history = read_history(self.site, change)
+        found = due(history, _running_plan(self.site, change, history), self.site.clock())
+        if found is not None:
+            site = replace(self.site, person=found.by, journal=as_service(self.site.journal))
+            self.workers.start(change, partial(carry_out, site, change, found, self.tell))
+
+    def _look_at_debts(self) -> None:
+        try:
+            late = overdue(self.site)
+        except UpgraderError:  # a journal that can't be read was told already
+            return
+        for debt in late:
+            self._tell_once(f"debt {debt.change}", "serve.debt-overdue", "overdue", {"change": debt.change})
+
+    def _tell_once(self, about: str, key: str, code: str, fields: Mapping[str, str]) -> None:
+        if self.told.get(about) != (key, code):
+            self.told[about] = (key, code)
+            self._tell(about.removeprefix("debt "), key, {"code": code, **fields})
+
+    def _tell(self, change: str, key: str, fields: Mapping[str, object]) -> None:
+        self.tell(Said(self.site.clock(), change, key, fields))
+
+
+def serve(site: Site, workers: Workers[Outcome], tell: Tell, *, seconds: int, once: bool) -> ExitCode:
+    """Serve one state folder until this process is asked to end, or `once`: one tick, and what it began.
+
+    Asked to end, it begins nothing more and waits for what runs, which ends before its next wave. Gives the first exit
+    code of a duty that was not well. Raises Locked when another service is at work here.
+    """
+    service = Service(site, workers, tell, seconds)
+    holder = site.person or SERVICE
+    with site.locks.hold([SERVICE], purpose=SERVICE, holder=holder, now=site.clock()):
+        tell(Said(site.clock(), "", "serve.began", {"seconds": seconds, "folder": str(site.state)}))
+        while True:
+            service.tick()
+            if once or _rest(service):
+                break
+        if site.is_ending() and workers.busy:
+            tell(Said(site.clock(), "", "serve.waits", {"changes": sorted(workers.busy)}))
+        service.collect()
+        while workers.busy:
+            site.sleep(SLICE_SECONDS)
+            service.collect()
+        tell(Said(site.clock(), "", "serve.ended", {}))
+    return service.worst
+
+
+def carry_out(site: Site, change: str, found: Due, tell: Tell) -> Outcome:
+    """Do one duty. A rule that says no is an outcome like others."""
+
+    def progress(key: str, fields: Mapping[str, object]) -> None:
+        tell(Said(site.clock(), change, key, fields))
+
+    if found.duty in (Duty.GO_ON, Duty.GO_BACK):
+        progress(f"serve.begun.{found.duty}", {"person": found.by})
+    try:
+        match found.duty:
+            case Duty.START:
+                history = read_history(site, change)
+                if (order := scheduled(history)) is None or due(history, None, site.clock()) != found:
+                    return Outcome(found.duty, ExitCode.DONE, history.state)  # taken off a moment ago
+                applied = apply_change(site, change, progress, order=order)
+                return Outcome(found.duty, applied.exit_code, applied.change.state)
+            case Duty.GO_ON | Duty.GO_BACK:
+                applied = apply_change(site, change, progress)
+                return Outcome(found.duty, applied.exit_code, applied.change.state)
+            case Duty.MEASURE:
+                soaked = soak_change(site, change, progress, wait=False)
+                return Outcome(found.duty, soaked.exit_code, soaked.change.state)
+            case Duty.EXPIRE:
+                return _expired(site, change, progress)
+    except UpgraderError as error:
+        return Outcome(found.duty, error.exit_code, code=error.code, fields=error.fields)
+
+
+def _expired(site: Site, change: str, progress: Callable[[str, Mapping[str, object]], None]) -> Outcome:
+    order = expire(site, change)
+    if order is not None:
+        progress("serve.expired", {"person": order.by, "expires": f"{order.expires:%Y-%m-%dT%H:%M:%SZ}"})
+    ending = ExitCode.OUTSIDE_WINDOW if order else ExitCode.DONE
+    return Outcome(Duty.EXPIRE, ending, read_history(site, change).state)
+
+
+def _running_plan(site: Site, change: str, history: History) -> Plan | None:
+    return authorized_plan(site, change, history) if history.state in RUNS else None
+
+
+def _rest(service: Service) -> bool:
+    """Wait for the next tick; whether this process was asked to end meanwhile."""
+    waited = 0.0
+    while waited < service.seconds and not service.site.is_ending():
+        service.site.sleep(SLICE_SECONDS)
+        waited += SLICE_SECONDS
+        service.collect()
+    return service.site.is_ending()
