@@ -25,6 +25,7 @@ from upgrader.domain.heartbeat import Beat
 from upgrader.domain.inspection import Item
 from upgrader.domain.journal import Entry, History, read_history
 from upgrader.domain.lifecycle import Event
+from upgrader.domain.lock import HeldLock
 from upgrader.domain.names import HostName, PersonId, SystemId
 from upgrader.domain.particulars import Particulars
 from upgrader.domain.plan import Materials, Plan, PlannedHost, make_plan
@@ -160,13 +161,16 @@ class Locks:
         wanted = sorted(names)
         for name in wanted:
             if name in self.held:
-                raise Locked("locked", name=name, holder=self.held[name], purpose=purpose, since=now)
+                raise Locked("locked", name=name, holder=self.held[name], purpose=purpose, since=now, machine="-")
         self.held |= dict.fromkeys(wanted, holder)
         try:
             yield
         finally:
             for name in wanted:
                 del self.held[name]
+
+    def list_held(self) -> Sequence[HeldLock]:
+        return []
 
 
 @dataclass(frozen=True, slots=True)

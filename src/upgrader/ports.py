@@ -19,6 +19,7 @@ from upgrader.domain.inspection import Item
 from upgrader.domain.journal import Entry, History
 from upgrader.domain.late import Workstation
 from upgrader.domain.lifecycle import Event
+from upgrader.domain.lock import HeldLock
 from upgrader.domain.names import HostName, SystemId
 from upgrader.domain.particulars import Particulars
 from upgrader.domain.plan import PlannedHost
@@ -163,6 +164,7 @@ class Locks(Protocol):
     def hold(
         self, names: Iterable[str], *, purpose: str, holder: str, now: datetime
     ) -> AbstractContextManager[None]: ...
+    def list_held(self) -> Sequence[HeldLock]: ...
 
 
 class Brakes(Protocol):

@@ -45,6 +45,8 @@ class System:
     """`number` is the hospital's own. `name` is by language. `depends_on` are the systems without which it can't work.
 
     `stands_in_for` is the system whose work it does while that one is down, such as a contingency cashier.
+    `databases` and `interfaces` are what it works on beside its hosts: two systems that name the same one are never
+    changed at once.
     """
 
     id: SystemId
@@ -56,6 +58,8 @@ class System:
     criticality: Criticality
     depends_on: tuple[SystemId, ...] = ()
     stands_in_for: SystemId | None = None
+    databases: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
 
 
 def group_of(system: str) -> str:

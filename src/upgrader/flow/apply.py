@@ -34,6 +34,7 @@ from upgrader.flow.forecast import Reserve, check_last_safe_moment, earlier_expe
 from upgrader.flow.history import read_history, write_plan_made
 from upgrader.flow.host_memory import check_journal_is_newest
 from upgrader.flow.identity import acting_person
+from upgrader.flow.overlap import names_to_hold
 from upgrader.flow.pause import heed, wait_while_paused
 from upgrader.flow.roll import Roll, check_somebody_reached
 from upgrader.flow.roll_back import (
@@ -119,8 +120,8 @@ def _apply(
     with _refusal_written_down(site, journal, actor, {}):
         check_journal_clock(site, change, journal.history())
     with _passed_gate(site, change, journal, actor, order) as examined:
-        hosts = [f"host-{host.name}" for host in examined.plan.hosts]
-        with site.locks.hold(hosts, purpose=f"apply {change}", holder=actor, now=site.clock()):
+        names = names_to_hold(site, examined.snapshot, examined.plan)
+        with site.locks.hold(names, purpose=f"apply {change}", holder=actor, now=site.clock()):
             running = Running(site, journal, examined.plan, examined.tree, actor, progress)
             check_journal_is_newest(running)
             brought = _brought(running, examined)

@@ -20,6 +20,7 @@ from upgrader.flow.history import read_history
 from upgrader.flow.host_memory import check_journal_is_newest
 from upgrader.flow.identity import acting_person
 from upgrader.flow.materials import need
+from upgrader.flow.overlap import names_to_hold
 from upgrader.flow.running import Running, run_playbook
 from upgrader.flow.site import Site
 from upgrader.ports import Journal, Progress, Snapshot
@@ -144,8 +145,8 @@ def authorized_before(site: Site, change: str, journal: Journal, actor: str, pro
     with site.export(snapshot) as tree:
         if tree.digest != plan.playbooks.tree:
             raise Refused("plan-not-of-its-parts", change=change, part="playbooks")
-        hosts = [f"host-{host.name}" for host in plan.hosts]
-        with site.locks.hold(hosts, purpose=f"rollback {change}", holder=actor, now=site.clock()):
+        names = names_to_hold(site, snapshot, plan)
+        with site.locks.hold(names, purpose=f"rollback {change}", holder=actor, now=site.clock()):
             running = Running(site, journal, plan, tree, actor, progress)
             check_journal_is_newest(running)
             yield running

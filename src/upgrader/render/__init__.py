@@ -30,6 +30,7 @@ from upgrader.render.inspection import log_json as inspection_json
 from upgrader.render.inspection import sheet as inspection_sheet
 from upgrader.render.known_bad import known_bad, known_bad_json
 from upgrader.render.late import retried, retried_json
+from upgrader.render.locks import locks, locks_json
 from upgrader.render.prestaged import prestaged, prestaged_json
 from upgrader.render.schedule import ordered, ordered_json, schedule, schedule_json, scheduled
 from upgrader.render.serve import heartbeat, heartbeat_json, said, said_json
@@ -62,6 +63,8 @@ __all__ = [
     "inspection_sheet",
     "known_bad",
     "known_bad_json",
+    "locks",
+    "locks_json",
     "next_trust",
     "next_trust_json",
     "ordered",

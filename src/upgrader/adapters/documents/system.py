@@ -50,6 +50,8 @@ class _System(Model):
     criticality: Annotated[Criticality, reads(one_of(Criticality))]
     depends_on: Annotated[tuple[SystemText, ...], no_two_alike()] = ()
     stands_in_for: SystemText | None = None
+    databases: Annotated[tuple[SystemText, ...], no_two_alike()] = ()
+    interfaces: Annotated[tuple[SystemText, ...], no_two_alike()] = ()
 
     def findings(self) -> Iterator[Finding]:
         if not self.tiers and not self.clients:
@@ -66,6 +68,8 @@ class _System(Model):
             criticality=self.criticality,
             depends_on=self.depends_on,
             stands_in_for=self.stands_in_for,
+            databases=tuple(map(str, self.databases)),
+            interfaces=tuple(map(str, self.interfaces)),
         )
 
 
