@@ -1,9 +1,9 @@
-"""python -m benchmarks [verbs|gate|pieces|apply|downtime|memory]…; all if none is named: a quarter of an hour."""
+"""python -m benchmarks [verbs|gate|hospital|pieces|apply|downtime|memory]…; all if none is named: 15 minutes."""
 
 import argparse
 from collections.abc import Callable, Mapping
 
-from benchmarks import comparison, gate, pieces, verbs
+from benchmarks import comparison, gate, pieces, verbs, whole_hospital
 from benchmarks.cost import Meter, become_measured
 
 
@@ -27,6 +27,11 @@ def show_verbs(meter: Meter, _: argparse.Namespace) -> None:
 
 def show_gate(_meter: Meter, _: argparse.Namespace) -> None:
     gate.main()
+
+
+def show_hospital(meter: Meter, _: argparse.Namespace) -> None:
+    for line in whole_hospital.lines(meter):
+        print(line, flush=True)
 
 
 def show_pieces(meter: Meter, arguments: argparse.Namespace) -> None:
@@ -58,6 +63,7 @@ def show_downtime(_meter: Meter, arguments: argparse.Namespace) -> None:
 BENCHMARKS: Mapping[str, Callable[[Meter, argparse.Namespace], None]] = {
     "verbs": show_verbs,
     "gate": show_gate,
+    "hospital": show_hospital,
     "pieces": show_pieces,
     "apply": show_comparison,
     "downtime": show_downtime,
