@@ -91,13 +91,17 @@ def test_when_the_window_is_over_what_ran_is_still_judged_and_the_soak_still_beg
     assert hospital.journal.history().state is State.SOAKING
 
 
-def test_when_the_window_is_over_what_ran_badly_is_still_taken_back() -> None:
+def test_when_the_window_is_over_what_ran_badly_is_named_and_a_person_takes_it_back() -> None:
     hospital = Hospital()
     hospital.prober.seen["host-01"] = Reading.UNHEALTHY
     killed_after(hospital, Event.WAVE_FINISHED)
     hospital.clock.now = builders.CLOSES + timedelta(hours=1)
 
-    assert apply(hospital).because == "wave-unstable"
+    applied = apply(hospital)
+
+    assert (applied.exit_code, applied.because) == (ExitCode.ROLLBACK_INCOMPLETE, "wave-unstable")
+    assert hospital.fleet.asked_for("rollback") == []
+    assert apply(hospital).exit_code is ExitCode.ROLLED_BACK  # called again, knowing that
 
 
 def test_the_same_rollback_goes_on_after_a_crash() -> None:

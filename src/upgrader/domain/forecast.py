@@ -32,6 +32,7 @@ class Work:
 
     `longest` is the limit at which a wave's playbook is stopped. `longest_back` is that of the way back: as often the
     same as there are waves' worth of hosts in `touched`. `probing` is what the probes take after the playbook.
+    After `confirming` a host that was cut off takes itself back: no way back is shorter.
     `declared` and `declared_back` are what the release says, for so many hosts.
     """
 
@@ -40,6 +41,7 @@ class Work:
     longest: timedelta
     longest_back: timedelta
     probing: timedelta = timedelta()
+    confirming: timedelta = timedelta()
     declared: timedelta | None = None
     declared_back: timedelta | None = None
 
@@ -105,7 +107,7 @@ def foretell(here: Experience, earlier: Experience, work: Work) -> Forecast:
         back_ground = wave_ground
     return Forecast(
         min(work.longest + work.probing, max(wave, SHORTEST + work.probing)),
-        min(work.longest_back, max(way_back, SHORTEST)),
+        min(work.longest_back, max(way_back, SHORTEST, work.confirming)),
         work.probing,
         wave_ground,
         back_ground,

@@ -13,11 +13,11 @@ from upgrader.domain import plain
 from upgrader.domain.authorization import Authorization
 from upgrader.domain.change import REACHED, SILENT, Change, breach, view
 from upgrader.domain.debt import opening
-from upgrader.domain.errors import ExitCode, Integrity, Refused, UpgraderError
+from upgrader.domain.errors import ExitCode, Integrity, OutsideWindow, Refused, UpgraderError
 from upgrader.domain.forecast import Experience
 from upgrader.domain.lifecycle import Event, Work, work_left
 from upgrader.domain.names import HostName
-from upgrader.domain.plan import Wave
+from upgrader.domain.plan import Plan, Wave
 from upgrader.domain.playbook import PENDING, HostOutcome
 from upgrader.domain.request import Kind
 from upgrader.domain.schedule import Scheduled, scheduled
@@ -101,6 +101,7 @@ def _settle_what_ran(site: Site, change: str, journal: Journal, actor: str, prog
     over = [wave for wave in plan.waves if stood.waves[wave.number].started and not _unproven(stood, wave)]
     unjudged = [wave for wave in over if stood.waves[wave.number].verdict != Verdict.STABLE]
     if not unjudged and len(over) < len(plan.waves):
+        _check_none_left_open(site, plan, journal, actor)
         return None
     with authorized_before(site, change, journal, actor, progress) as running:
         for wave in unjudged:
@@ -112,6 +113,16 @@ def _settle_what_ran(site: Site, change: str, journal: Journal, actor: str, prog
 def _after_pause(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied | None:
     taken = wait_while_paused(site, change, journal, actor, progress)
     return _applied_back(taken) if taken is not None else None
+
+
+def _check_none_left_open(site: Site, plan: Plan, journal: Journal, actor: str) -> None:
+    """Once the window is over: raises OutsideWindow `wave-left-open`, which names the hosts of a wave cut short."""
+    stood = view(journal.history(), plan)
+    left = [wave for wave in plan.waves if stood.waves[wave.number].started and _unproven(stood, wave)]
+    if left and site.clock() >= plan.window.closes:
+        with _refusal_written_down(site, journal, actor, {}):
+            hosts = ", ".join(name for name in left[0].hosts if name in stood.touched)
+            raise OutsideWindow("wave-left-open", change=plan.change, wave=left[0].number, hosts=hosts)
 
 
 def _apply(

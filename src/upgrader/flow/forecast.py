@@ -68,6 +68,7 @@ def _foretell(
             longest=timedelta(seconds=plan.wave_timeout_seconds),
             longest_back=longest_run(plan, touched),
             probing=probing,
+            confirming=timedelta(seconds=plan.confirm_seconds),
             declared=in_batches(len(hosts), site.forks, takes.upgrade_seconds) + probing if takes else None,
             declared_back=in_batches(len(touched), site.forks, takes.rollback_seconds) if takes else None,
         ),
