@@ -20,6 +20,7 @@ from upgrader.domain.platform import Platform, check_served
 from upgrader.domain.probe import Probe
 from upgrader.domain.release import (
     Build,
+    Busy,
     ConfigFile,
     FilesTerms,
     Health,
@@ -120,6 +121,7 @@ class PlannedRelease:
     package: PackageTerms | None = None
     files: FilesTerms | None = None
     takes: Takes | None = None
+    busy: Busy | None = None
 
     @property
     def name(self) -> str:
@@ -385,6 +387,7 @@ def _planned_release(materials: Materials, newer: Sequence[PlannedHost]) -> Plan
         package=release.package,
         files=release.files,
         takes=release.takes,
+        busy=release.busy,
         keep=release.keep,
         downtime_seconds=release.downtime_seconds,
         correction=planned(release.correction, materials.statements) if release.correction else None,

@@ -140,6 +140,26 @@ class FilesTerms:
     replaces: tuple[ReplacedFile, ...]
 
 
+class WhenBusy(StrEnum):
+    """What follows when somebody still works on a host at the end of the time that is waited."""
+
+    DEFER = "defer"  # the host is pending, and asked again another time
+    GO_ON = "go-on"  # after a second notice
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """How a host finds out whether somebody works on it: `command` is a program of the build, 0 nobody, 1 somebody.
+
+    `notice` is a program of the build that tells whoever works there.
+    """
+
+    command: str
+    wait_seconds: int
+    then: WhenBusy
+    notice: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Takes:
     """How long one host takes, by the vendor's word; it is relied on until journals tell better."""
@@ -182,6 +202,7 @@ class Release:
     package: PackageTerms | None = None  # for the strategy of that name only, as is `files`
     files: FilesTerms | None = None
     takes: Takes | None = None
+    busy: Busy | None = None
 
     @property
     def name(self) -> str:

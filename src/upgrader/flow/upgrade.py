@@ -35,6 +35,7 @@ def instruction(
         "config": [{"from": file.source, "to": file.target} for file in release.config],
         "defaults": dict(release.parameters),
         **_terms(release),
+        **({"busy": plain.to_plain(release.busy)} if release.busy else {}),
         "keep": release.keep,
         "confirm_seconds": plan.confirm_seconds,
         "follows": list(release.follows),

@@ -41,6 +41,7 @@ from upgrader.domain.release import (
     NO_HEALTH,
     NO_SERVICE,
     Build,
+    Busy,
     ConfigFile,
     DataPromise,
     Health,
@@ -49,6 +50,7 @@ from upgrader.domain.release import (
     Strategy,
     Takes,
     Thresholds,
+    WhenBusy,
 )
 
 RESERVED = frozenset({"release.yml", "sha256sums", "sha256sums.sig"})
@@ -157,6 +159,20 @@ class _Health(Model):
 class _Config(Model):
     source: Annotated[Inside, written_as("from")]
     target: Annotated[Inside, written_as("to")]
+
+
+class _Busy(Model):
+    command: InsideCommand
+    wait: Annotated[int, reads(seconds(1, 600))]
+    then: Annotated[WhenBusy, reads(one_of(WhenBusy))] = WhenBusy.DEFER
+    notice: InsideCommand | None = None
+
+    def findings(self) -> Iterator[Finding]:
+        if self.then is WhenBusy.GO_ON and self.notice is None:  # nobody is cut off without a word
+            yield Finding(("then",), "wrong-value", {"expected": "defer, or a notice", "found": self.then})
+
+    def to_domain(self) -> Busy:
+        return Busy(self.command, self.wait, self.then, self.notice)
 
 
 class _Takes(Model):
@@ -278,6 +294,7 @@ class _Release(Model):
     strategy: Annotated[Strategy, reads(one_of(Strategy))]
     downtime: Annotated[int, reads(seconds(0, DAY))]
     takes: _Takes | None = None
+    busy: _Busy | None = None
     data: Annotated[DataPromise, reads(one_of(DataPromise))]
     builds: Annotated[tuple[_Build, ...], at_least_one()]
     documents: tuple[_Build, ...] = ()
@@ -350,4 +367,5 @@ class _Release(Model):
             correction=self.correction.to_domain() if self.correction else None,
             packager=self.packager,
             takes=self.takes.to_domain() if self.takes else None,
+            busy=self.busy.to_domain() if self.busy else None,
         )

@@ -282,6 +282,7 @@ def _order(
             "state": str(arguments.get("state", "/var/lib/upgrader")),
             "manager": "none" if strategy == CORRECTION else str(arguments.get("service_manager", "systemd")),
             **_program(upgrade),
+            **_user(upgrade.get("busy")),
         },
         pairs=(
             *_listed("build", builds),
@@ -327,6 +328,18 @@ def _program(upgrade: Mapping[str, Any]) -> dict[str, str]:
         "health_seconds": str(int(health["seconds"])),
         "keep": str(int(upgrade["keep"])),
         "confirm_seconds": str(int(upgrade["confirm_seconds"])),
+    }
+
+
+def _user(busy: Mapping[str, Any] | None) -> dict[str, str]:
+    """How the host finds out whether somebody works on it; nothing where the release does not ask."""
+    if busy is None:
+        return {}
+    return {
+        "busy": str(busy["command"]),
+        "busy_seconds": str(int(busy["wait_seconds"])),
+        "busy_then": str(busy["then"]),
+        "notice": str(busy.get("notice", "")),
     }
 
 

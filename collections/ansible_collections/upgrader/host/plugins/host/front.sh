@@ -52,6 +52,7 @@ main() {
 empty_inputs() {
     format='' key='' system='' version='' file='' sha256='' size=0 tar='' base='' state='' root='' manager=systemd
     service='' unit='' script='' settle=2 start_seconds=60 health='' health_seconds=20 keep=2 confirm_seconds=120
+    busy='' busy_seconds=0 busy_then=defer notice='' busy_nap=5
     wait_seconds=20 nap=0.2 user='' sent=0 builds='' follows='' configs='' parameters='' complete=''
     inputs='' step=input detail='' from='' to='' current='' digest='' need='' would='' changed=false
     rows='' running='' healthy='' pending='' free_kb='' downtime_ms='' stopped_at='' unpack_ms='' health_ms='' lock=''
@@ -87,6 +88,10 @@ read_inputs() {
             start_seconds) start_seconds=$value ;;
             health) health=$value ;;
             health_seconds) health_seconds=$value ;;
+            busy) busy=$value ;;
+            busy_seconds) busy_seconds=$value ;;
+            busy_then) busy_then=$value ;;
+            notice) notice=$value ;;
             keep) keep=$value ;;
             confirm_seconds) confirm_seconds=$value ;;
             wait_seconds) wait_seconds=$value ;;
@@ -116,7 +121,7 @@ check_inputs() {
     for path in "$unit" "$script"; do
         is_inside "$path" || refuse input "leads outside its version: $path"
     done
-    for number in "$size" "$settle" "$start_seconds" "$health_seconds" "$keep" "$confirm_seconds" "$wait_seconds"; do
+    for number in "$size" "$settle" "$start_seconds" "$health_seconds" "$keep" "$busy_seconds" "$confirm_seconds" "$wait_seconds"; do
         case $number in *[!0-9]* | '' | ????????????????*) refuse input "not a number: $number" ;; esac
     done
     for folder in "$root" "$state"; do

@@ -64,6 +64,7 @@ begin() {
     from=$current to=$version
     record began "$sha256" || refuse journal 'the journal of this host could not be written'
     strategy_prepare
+    wait_for_user
     arm
     switch
 }

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 SHARED = ("front", "judge", "receive", "limit", "journal", "answer")
-VERSIONED = ("verbs", "configure", "deadman", "switch", "service")  # what has a version before and after, and a service
+VERSIONED = ("verbs", "configure", "deadman", "switch", "service", "user")  # what has a version before and after, and a service
 DATABASE = (*VERSIONED, "unpack", "versions", "database/site", "restore_point", "strategy/database")
 # What differs for each product that a database may be of.
 PRODUCTS = {
