@@ -10,6 +10,7 @@ from upgrader.domain.authorization import Standing
 from upgrader.domain.build_facts import BuildFacts
 from upgrader.domain.calendar import Answer
 from upgrader.domain.change import Change, HostState
+from upgrader.domain.late import Late
 from upgrader.domain.plan import UNKNOWN, Plan, Wave
 from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.record import PaperRecord
@@ -83,6 +84,7 @@ def plan(plan: Plan, texts: Texts) -> Lines:
         *(statements(plan.release.correction, texts) if plan.release.correction else ()),
         f"  {texts('plan.window')}: {local(plan.window.opens, plan.window.zone)} → "
         f"{local(plan.window.closes, plan.window.zone)} ({plan.window.zone})",
+        *([f"  {_late_line(plan.late, texts)}"] if plan.late else []),
         f"  {texts('plan.downtime', seconds=plan.release.downtime_seconds)}",
         f"  {texts('plan.soak', seconds=plan.soak.seconds, then=texts(f'unstable.{plan.soak.when_unstable}'))}",
         f"  {texts('plan.stop', wave=plan.thresholds.failed_in_wave, all=plan.thresholds.failed_in_all)}",
@@ -101,6 +103,11 @@ def _affected_lines(plan: Plan, texts: Texts) -> Iterator[str]:
         return
     told = texts("plan.affects", count=len(plan.affects), systems=", ".join(plan.affects))
     yield from wrap(told, WIDTH, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)
+
+
+def _late_line(late: Late, texts: Texts) -> str:
+    hours, until = f"{late.starts}-{late.ends}", local(late.until, late.zone)
+    return texts("plan.late", hours=hours, until=until, share=late.absent_at_most)
 
 
 def foreseen(answer: Answer, texts: Texts) -> Lines:
