@@ -88,11 +88,13 @@ def test_a_fifty_first_system_is_a_group_and_a_release(hospital: Hospital, tmp_p
     window = ("--reason", "first installation", "--window", "now → +4h")
     change = hospital.upgrader(ENGINEER, "--json", "request", MEALS, VERSION, *window).json()["change"]
     planned = asked(hospital, "plan", change)
+    weighed = asked(hospital, "approvals", change)
     listed = asked(hospital, "systems").json()["systems"]
 
     assert (staged.code, planned.code) == (0, 0), staged.err + planned.err
     assert [one["name"] for one in planned.json()["plan"]["hosts"]] == [host.name]
     assert planned.json()["plan"]["affects"] == []
+    assert weighed.json()["plan"] == planned.json()["digest"]  # the gate made the same plan again
     assert [one["described"]["number"] for one in listed if one["described"]] == list(range(1, 52))
     meals = next(one for one in listed if one["id"] == MEALS)
     assert (meals["staged"], meals["open"][0]["change"]) == ([VERSION], change)
