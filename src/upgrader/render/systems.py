@@ -58,6 +58,8 @@ def system(view: SystemView, zone: str, texts: Texts) -> Sequence[str]:
         lines += _list(texts("systems.dependents"), view.dependents)
         further = [other for other in view.affects if other not in view.dependents]
         lines += _list(texts("systems.affects-further"), further)
+        lines += _list(texts("systems.databases"), described.databases)
+        lines += _list(texts("systems.interfaces"), described.interfaces)
         lines += _list(texts("systems.stands-in-for"), [described.stands_in_for] if described.stands_in_for else [])
         lines += _list(texts("systems.stand-ins"), view.stand_ins)
     lines += _list(texts("systems.staged"), view.staged)
