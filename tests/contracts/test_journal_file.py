@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -120,7 +121,10 @@ def test_wherever_a_power_cut_tears_the_last_line_the_rest_holds(path: Path) -> 
         assert journal.set_aside is not None
         assert journal.set_aside.read_bytes() == whole[start:cut]
         assert path.read_bytes().startswith(whole[:start])
-        assert len(JournalFile(path).history().entries) == 3
+        told, after = JournalFile(path).history().entries[2:]
+        assert (told.event, told.data["bytes"]) == (Event.TORN_LINE_MOVED_ASIDE, cut - start)
+        assert told.data["file"] == journal.set_aside.name
+        assert after.event is Event.PLAN_MADE
 
 
 def test_a_torn_first_line_leaves_an_empty_journal(path: Path) -> None:
@@ -130,7 +134,34 @@ def test_a_torn_first_line_leaves_an_empty_journal(path: Path) -> None:
     with JournalFile(path) as journal:
         journal.write(Event.CHANGE_REQUESTED, {}, at=NOW, actor="li.na")
 
-    assert len(JournalFile(path).history().entries) == 1
+    assert [entry.event for entry in JournalFile(path).history().entries] == [
+        Event.TORN_LINE_MOVED_ASIDE,
+        Event.CHANGE_REQUESTED,
+    ]
+
+
+@pytest.mark.parametrize(
+    "tail", [b"hello", b'{"actor":"li.na"}', b'{"seq":3', b"\0\0x", b'{"actor":"li.na","at":"x"}\0']
+)
+def test_what_no_power_cut_leaves_behind_is_never_cut_off(path: Path, tail: bytes) -> None:
+    whole = written(path) + tail
+    path.write_bytes(whole)
+
+    with pytest.raises(Integrity, match="journal-line-damaged"), JournalFile(path) as journal:
+        journal.write(Event.PLAN_MADE, {}, at=NOW, actor="li.na")
+
+    assert path.read_bytes() == whole
+
+
+def test_a_whole_last_line_that_does_not_follow_is_refused_not_cut(path: Path) -> None:
+    whole = written(path)
+    again = whole + whole.splitlines()[-1]
+    path.write_bytes(again)
+
+    with pytest.raises(Integrity, match="journal-chain-broken"), JournalFile(path) as journal:
+        journal.write(Event.PLAN_MADE, {}, at=NOW, actor="li.na")
+
+    assert path.read_bytes() == again
 
 
 def test_a_last_line_that_only_lacks_its_line_feed_counts(path: Path) -> None:
@@ -152,7 +183,7 @@ def test_a_tail_of_zeros_after_a_power_cut_is_set_aside(path: Path) -> None:
     with JournalFile(path) as journal:
         journal.write(Event.PLAN_MADE, {}, at=NOW, actor="li.na")
 
-    assert len(JournalFile(path).history().entries) == 4
+    assert len(JournalFile(path).history().entries) == 5
 
 
 def test_a_damaged_line_before_the_last_is_never_mended(path: Path) -> None:
@@ -221,6 +252,41 @@ def test_a_full_disk_stops_before_the_act_and_tears_no_line(path: Path) -> None:
     assert path.read_bytes().startswith(before)
     assert len(JournalFile(path).history().entries) == 4
     assert sorted(entry.name for entry in path.parent.iterdir()) == [path.name]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a real full disk: mounting a tmpfs needs root")
+def test_a_disk_that_is_really_full_pauses_before_the_next_act_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=True)
+    try:
+        path, ballast = disk / "CHG-2026-0001" / "journal.jsonl", disk / "ballast"
+        whole = written(path)
+        with suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        journal, acts = JournalFile(path), []
+
+        def act() -> None:
+            """Act after act, each after its entry."""
+            for _ in range(1000):
+                journal.write(Event.PLAN_MADE, {"long": "x" * 300}, at=NOW, actor="li.na")
+                acts.append(path.read_bytes())
+
+        with pytest.raises(PreflightFailed, match="journal-not-written"):
+            act()
+
+        before = acts[-1] if acts else whole
+        assert path.read_bytes() == before
+        assert len(JournalFile(path).history().of(Event.PLAN_MADE)) == len(acts) + 1
+
+        ballast.unlink()
+        with JournalFile(path) as again:
+            again.write(Event.PLAN_MADE, {}, at=NOW, actor="li.na")
+        assert len(JournalFile(path).history().of(Event.PLAN_MADE)) == len(acts) + 2
+    finally:
+        journal.close()
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_failed_fsync_takes_the_line_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

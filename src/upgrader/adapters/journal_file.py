@@ -1,5 +1,6 @@
 """The journal of a change on disk: JSON lines, each on the platter before the act that it announces."""
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +16,8 @@ from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Locked, PreflightFailed
 from upgrader.domain.journal import Entry, History, Tip
 from upgrader.domain.lifecycle import Event
+
+BEGINNING = b'{"actor":"'  # of every line: the keys stand in their order
 
 
 class JournalFile:
@@ -58,7 +61,7 @@ class JournalFile:
         Raises Refused when the change is not in a state for it, Locked when another process writes this journal,
         PreflightFailed when the disk is full, Integrity when the file was changed behind our back.
         """
-        writer = self._writer = self._writer or self._open()
+        writer = self._writer = self._writer or self._open(at=at, actor=actor)
         vouched = self.is_vouched()
         line = writer.tip.following(event, data, at=at, actor=actor).to_line()
         try:
@@ -86,7 +89,8 @@ class JournalFile:
     ) -> None:
         self.close()
 
-    def _open(self) -> "_Writer":
+    def _open(self, *, at: datetime, actor: str) -> "_Writer":
+        """Lock the file and read it. A torn line that was moved aside is itself a fact, and the next line says it."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -98,11 +102,15 @@ class JournalFile:
             if not try_lock(descriptor):
                 raise Locked("journal-in-use", file=self._path)
             reading = _Reading(_read_all(descriptor), self._path)
-            self.set_aside = reading.mend(descriptor) or self.set_aside
-            return _Writer(self._path, descriptor, reading.history)
+            aside = reading.mend(descriptor)
+            writer = _Writer(self._path, descriptor, reading.history)
+            if aside is not None:
+                self.set_aside = aside
+                writer.tell_torn(aside, at=at, actor=actor)
         except BaseException:
             os.close(descriptor)
             raise
+        return writer
 
 
 class _Reading:
@@ -116,9 +124,8 @@ class _Reading:
         self._tip = Tip()
         for line in lines:
             self._take(line + b"\n")
-        if self._tail:
-            with suppress(Integrity):  # all but the line feed is there: then it was written down, and it counts
-                self._take(self._tail + b"\n")
+        if self._tail and not is_torn(self._tail):  # all but the line feed is there: then it was written down
+            self._take(self._tail + b"\n")
 
     @property
     def history(self) -> History:
@@ -186,6 +193,11 @@ class _Writer:
         self.tip = self.tip.after(entry, line)
         return entry
 
+    def tell_torn(self, aside: Path, *, at: datetime, actor: str) -> None:
+        """Write down that the torn last line now lies in a file of its own."""
+        told = {"file": aside.name, "bytes": aside.stat().st_size}
+        self.append(self.tip.following(Event.TORN_LINE_MOVED_ASIDE, told, at=at, actor=actor).to_line())
+
     def close(self) -> None:
         os.close(self._descriptor)
 
@@ -199,6 +211,22 @@ class _Writer:
             raise Integrity("journal-changed", file=self._path, found="another file in its place")
         if ours.st_size != self._size:
             raise Integrity("journal-changed", file=self._path, found=f"{ours.st_size} bytes, not {self._size}")
+
+
+def is_torn(tail: bytes) -> bool:
+    """Whether these bytes after the last line feed can be what a power cut left of one of our lines.
+
+    That is its beginning, or zeros where a file system had made room and not written yet, or both. Anything else was
+    not written by us: it is judged as a line, and refused.
+    """
+    said = tail.rstrip(b"\0")
+    if not (said.startswith(BEGINNING) or BEGINNING.startswith(said)):
+        return False
+    try:
+        json.loads(said)
+    except ValueError:
+        return True
+    return False
 
 
 def _read_all(descriptor: int) -> bytes:

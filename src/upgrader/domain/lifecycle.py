@@ -45,6 +45,7 @@ class Event(StrEnum):
     SCHEDULE_WITHDRAWN = "schedule withdrawn"
     START_EXPIRED = "start expired"
     APPLY_STARTED = "apply started"
+    TORN_LINE_MOVED_ASIDE = "torn line moved aside"
     APPLY_INTERRUPTED = "apply interrupted"
     WAVE_STARTED = "wave started"
     HOST_REPORTED = "host reported"

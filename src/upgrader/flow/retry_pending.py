@@ -24,6 +24,7 @@ from upgrader.flow.debts import check_none_overdue
 from upgrader.flow.deliverables import deliverables
 from upgrader.flow.forecast import earlier_experience, late_length
 from upgrader.flow.history import read_history
+from upgrader.flow.host_memory import check_journal_is_newest
 from upgrader.flow.identity import acting_person
 from upgrader.flow.late_hosts import check_late_failures, finish, unfinished, upgrade_late
 from upgrader.flow.re_imaged import find_re_imaged
@@ -94,6 +95,7 @@ def _try(site: Site, journal: Journal, plan: Plan, actor: str, progress: Progres
         names = [f"host-{name}" for name in present]
         with site.locks.hold(names, purpose=f"retry {plan.change}", holder=actor, now=site.clock()):
             running = Running(site, journal, plan, examined.tree, actor, progress)
+            check_journal_is_newest(running)
             brought = deliverables(site, examined)
             running.write(Event.RETRY_AUTHORIZED, _as_data(authorization))
             worth = max(len(wave.hosts) for wave in plan.waves)
