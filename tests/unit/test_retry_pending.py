@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.record import Decision
 from upgrader.domain.verdict import Reading
 from upgrader.flow.apply import apply_change
+from upgrader.flow.check_in import check_in, checked_in
 from upgrader.flow.retry_pending import Retried, retry_pending
 from upgrader.flow.roll_back import roll_back_change
 
@@ -239,3 +241,39 @@ def test_a_host_that_is_lost_on_the_way_is_not_asked_again_at_once() -> None:
     hospital.clock.now += timedelta(minutes=16)
     hospital.fleet.hosts["host-05"].breaks = None
     assert retry(hospital).exit_code is ExitCode.DONE
+
+
+def test_a_machine_that_was_installed_anew_is_found_and_upgraded_again() -> None:
+    hospital = hospital_after_apply(off=set())
+    hospital.fleet.hosts["host-03"].installed = builders.OLD
+
+    assert retry(hospital).tried == ()
+    retried = retry(hospital, look=True)
+
+    assert retried.tried == ("host-03",)
+    assert hospital.fleet.hosts["host-03"].installed == builders.NEW
+    reports = hospital.journal.history().of(Event.HOST_REPORTED)
+    assert [e.data["host"] for e in reports if e.data["outcome"] == HostOutcome.RE_IMAGED] == ["host-03"]
+
+
+def test_a_check_in_makes_us_look_at_that_host_alone_and_nothing_more(tmp_path: Path) -> None:
+    hospital = hospital_after_apply(off=set())
+    site = replace(hospital.site(), state=tmp_path)
+    for name in ("host-03", "host-04"):
+        hospital.fleet.hosts[name].installed = builders.OLD
+
+    at = check_in(site, HostName("host-03"))
+    retried = retry_pending(site, builders.CHANGE, hospital.progress)
+
+    assert checked_in(site) == {"host-03": at}
+    assert retried.tried == ("host-03",)
+    assert hospital.fleet.hosts["host-04"].installed == builders.OLD
+
+
+def test_a_mark_that_a_disk_left_torn_is_no_check_in(tmp_path: Path) -> None:
+    site = replace(hospital_after_apply(off=set()).site(), state=tmp_path)
+    (tmp_path / "check-ins").mkdir()
+    for name, text in {"host-01": "", ".host-02": "1790000000", "Host 3": "1790000000"}.items():
+        (tmp_path / "check-ins" / name).write_text(text)
+
+    assert checked_in(site) == {}

@@ -27,6 +27,7 @@ from upgrader.flow.history import read_history
 from upgrader.flow.host_memory import check_journal_is_newest
 from upgrader.flow.identity import acting_person
 from upgrader.flow.late_hosts import check_late_failures, finish, unfinished, upgrade_late
+from upgrader.flow.overlap import names_to_hold
 from upgrader.flow.re_imaged import find_re_imaged
 from upgrader.flow.roll_back import authorized_before, authorized_plan
 from upgrader.flow.running import Running
@@ -92,7 +93,7 @@ def _try(site: Site, journal: Journal, plan: Plan, actor: str, progress: Progres
         present = _present(site, plan, hosts)
         if not present:
             return []
-        names = [f"host-{name}" for name in present]
+        names = names_to_hold(site, examined.snapshot, examined.plan)
         with site.locks.hold(names, purpose=f"retry {plan.change}", holder=actor, now=site.clock()):
             running = Running(site, journal, plan, examined.tree, actor, progress)
             check_journal_is_newest(running)
