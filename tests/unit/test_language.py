@@ -19,6 +19,7 @@ import upgrader
 from upgrader.adapters.programs import QUESTIONS
 from upgrader.cli import VERBS, build, click_texts
 from upgrader.domain.build_facts import SignatureScheme, SignatureState
+from upgrader.domain.demand import DemandKind
 from upgrader.domain.errors import BadInput, Problem, Refused
 from upgrader.domain.evidence import Ending
 from upgrader.domain.form import Asked, Block, Field, Missing
@@ -115,6 +116,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     ],
     "column": ["host", "wave", "outcome", "version", "downtime", "detail"],
     "criticality": Criticality,
+    "demand": DemandKind,
     "debt": ["open", "overdue", "paid"],
     "decision": Decision,
     "doctor": [f"program-{name}" for name in QUESTIONS]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -68,6 +68,16 @@ def duration(ctx: click.Context, parameter: click.Parameter, value: str) -> time
         )
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def day(ctx: click.Context, parameter: click.Parameter, value: str | None) -> date | None:
+    """A click callback for a day such as 2026-11-20."""
+    if value is None:
+        return None
+    try:
+        return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError as error:
+        raise click.BadParameter(f"expected a day such as 2026-11-20; found {value!r}") from error
 
 
 def window(text: str, zone: str, now: datetime) -> tuple[datetime, datetime]:

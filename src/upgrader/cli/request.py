@@ -1,18 +1,23 @@
 """upgrader request SYSTEM VERSION --window ... --reason ..."""
 
-from datetime import UTC
-from typing import Any
+from collections.abc import Callable
+from datetime import UTC, date
+from typing import Any, TypeVar
 
 import click
 
 from upgrader import render
-from upgrader.cli.arguments import answers, duration, name_of, window
+from upgrader.cli.arguments import answers, day, duration, name_of, window
 from upgrader.cli.desk import Desk, pass_desk
+from upgrader.domain.demand import TERMS, Demand, DemandKind
 from upgrader.domain.names import ChangeId, SystemId, Version
 from upgrader.domain.particulars import Particulars
 from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
+from upgrader.flow.request import Requested
+from upgrader.flow.site import Site
 from upgrader.language import Texts
 
+F = TypeVar("F", bound=Callable[..., Any])
 NOT_NUMBERED = ChangeId("NEW-0000-0000")
 
 
@@ -45,6 +50,7 @@ def command(texts: Texts) -> click.Command:
     @click.option(
         "--when-unstable", type=unstable, default="hold", show_default=True, help=texts("cli.request.when-unstable")
     )
+    @_demand_options(texts)
     @click.option("--supersedes", metavar="CHANGE", callback=name_of(ChangeId), help=texts("cli.request.supersedes"))
     @click.option("--downgrade", metavar="REASON", help=texts("cli.request.downgrade"))
     @click.option("--fill", multiple=True, metavar="KEY=TEXT", callback=answers, help=texts("cli.option.fill"))
@@ -68,11 +74,49 @@ def command(texts: Texts) -> click.Command:
             soak=Soak(options["soak"], options["soak_interval"], WhenUnstable(options["when_unstable"])),
             downgrade=options["downgrade"],
             supersedes=options["supersedes"],
+            demand=_demand(texts, **options),
             particulars=site.documents.read_answers(options["fill"]) if options["fill"] else Particulars(),
         )
-        requested = request_change(site, wanted)
-        desk.say(desk.texts("said.requested", change=requested.request.change, file=requested.file))
-        desk.answer(render.requested_json(requested))
-        desk.next("next.plan", change=requested.request.change)
+        _say(desk, site, request_change(site, wanted))
 
     return request
+
+
+def _say(desk: Desk, site: Site, requested: Requested) -> None:
+    from upgrader.flow.deadline import deadline
+
+    change, demand = requested.request.change, requested.request.demand
+    desk.say(desk.texts("said.requested", change=change, file=requested.file))
+    due = deadline(site, demand) if demand else None
+    desk.say(*([f"  {render.deadline(due, desk.texts)}"] if due else ()))
+    desk.answer({**render.requested_json(requested), "deadline": render.deadline_json(due)})
+    desk.next("next.plan", change=change)
+
+
+def _demand_options(texts: Texts) -> Callable[[F], F]:
+    """What the hospital waits for, and since when."""
+
+    def add(command: F) -> F:
+        since = click.option("--since", callback=day, metavar="DAY", help=texts("cli.request.since"))
+        agreed = click.option("--modification", type=int, metavar="DAYS", help=texts("cli.request.modification"))
+        kinds = click.Choice(["urgent", "other"])
+        return click.option("--defect", type=kinds, help=texts("cli.request.defect"))(agreed(since(command)))
+
+    return add
+
+
+def _demand(
+    texts: Texts, *, defect: str | None, modification: int | None, since: date | None, **_: object
+) -> Demand | None:
+    """What the hospital waits for. A defect is due by its own term, a modification in as many days as were agreed."""
+    if defect is None and modification is None and since is None:
+        return None
+    if since is None or (defect is None) is (modification is None):
+        raise click.UsageError(texts("cli.request.demand-in-part"))
+    kind = DemandKind.MODIFICATION
+    if defect is not None:
+        kind = DemandKind.URGENT_DEFECT if defect == "urgent" else DemandKind.DEFECT
+    try:
+        return Demand(kind, since, TERMS[kind][1] if modification is None else modification)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--modification") from error

@@ -17,24 +17,33 @@ def command(texts: Texts) -> click.Command:
     @click.option("--detailed-exitcode", is_flag=True, help=texts("cli.status.detailed"))
     @pass_desk
     def status(desk: Desk, change: ChangeId | None, *, detailed_exitcode: bool) -> int:
+        from upgrader.flow.brakes import held_by
+        from upgrader.flow.deadline import deadlines
         from upgrader.flow.schedule import order_of
         from upgrader.flow.status import read_change, read_changes
 
         site = desk.open()
         if change is None:
             changes = read_changes(site)
-            desk.say(*render.changes(changes, desk.texts))
+            due = deadlines(site, changes)
+            if (stop := site.brakes.stopped()) is not None:
+                desk.say(render.brake(stop, desk.texts))
+            desk.say(*render.changes(changes, due, desk.texts))
             beat = site.heartbeat.last()
             if beat is not None:
                 desk.say(render.heartbeat(beat, site.clock(), site.time_zone, desk.texts))
-            desk.answer({**render.changes_json(changes), "service": render.heartbeat_json(beat)})
+            desk.answer({**render.changes_json(changes, due), "service": render.heartbeat_json(beat)})
             pending = any(one.state not in ENDS for one in changes.values())
         else:
             one = read_change(site, change)
+            found, brake = deadlines(site, {change: one}).get(change), held_by(site, change)
             desk.say(*render.change(change, one, desk.texts, because=one.stopped_because))
             if order := order_of(site, change):
                 desk.say(f"  {render.scheduled(order, site.time_zone, desk.texts)}")
-            desk.answer(render.change_json(change, one, exit_code=ExitCode.DONE))
+            desk.say(*([f"  {render.brake(brake, desk.texts)}"] if brake else ()))
+            desk.say(*([f"  {render.deadline(found, desk.texts)}"] if found else ()))
+            told = render.change_json(change, one, exit_code=ExitCode.DONE)
+            desk.answer({**told, "deadline": render.deadline_json(found), "held": brake.ask if brake else None})
             desk.next(f"next.after.{one.state}", change=change)
             pending = one.state not in ENDS
         return ExitCode.CHANGES_PENDING if detailed_exitcode and pending else ExitCode.DONE

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from upgrader.domain.demand import Demand, demand_of, fulfilled_at
 from upgrader.domain.host_exception import HostException, exceptions_of
 from upgrader.domain.journal import Entry, History
 from upgrader.domain.lifecycle import Event, State
@@ -62,6 +63,13 @@ class Change:
     touched: tuple[str, ...] = ()
     late: frozenset[str] = frozenset()
     going_back: frozenset[str] = frozenset()
+    demand: Demand | None = None
+    stable_since: datetime | None = None
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for it by a day: not for one that was cancelled."""
+        return self.demand is not None and self.state is not State.CANCELLED
 
     @property
     def counts(self) -> Mapping[HostOutcome, int]:
@@ -124,7 +132,19 @@ def view(history: History, plan: Plan | None) -> Change:
     exceptions = exceptions_of(history)
     touched = tuple(name for name in hosts if name in begun)
     return Change(
-        history.state, plan_digest, hosts, waves, because, reasons, soak_started, exceptions, touched, late, back
+        state=history.state,
+        plan_digest=plan_digest,
+        hosts=hosts,
+        waves=waves,
+        stopped_because=because,
+        reasons=reasons,
+        soak_started=soak_started,
+        exceptions=exceptions,
+        touched=touched,
+        late=late,
+        going_back=back,
+        demand=demand_of(history),
+        stable_since=fulfilled_at(history),
     )
 
 

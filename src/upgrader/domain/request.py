@@ -1,9 +1,12 @@
 """A request: one change asked for, by whom, for which hosts, when and why."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
+from upgrader.domain.demand import Demand
 from upgrader.domain.late import Late
 from upgrader.domain.names import ChangeId, PersonId, SystemId, Version
 from upgrader.domain.particulars import Particulars
@@ -56,6 +59,7 @@ class Soak:
 class Request:
     """`downgrade` says why hosts should go back to an older release than they have; None where no host may.
 
+    `demand` is what the hospital waits for, and in how many working days.
     `supersedes` is the change in whose place this one is asked for. `late` says when workstations that were away may be
     upgraded after the window; without it only within the window.
     """
@@ -72,5 +76,11 @@ class Request:
     soak: Soak
     downgrade: str | None = None
     supersedes: ChangeId | None = None
+    demand: Demand | None = None
     late: Late | None = None
     particulars: Particulars = field(default_factory=Particulars)
+
+    def as_data(self) -> Mapping[str, Any]:
+        """What the journal keeps of it."""
+        demand = {"demand": self.demand.as_data()} if self.demand else {}
+        return {"system": self.system, "version": self.version, "kind": self.kind, "reason": self.reason, **demand}

@@ -134,13 +134,7 @@ def _publish(site: Site, planned: Planned, request: Request, person: str) -> Non
     plan = planned.plan
     with site.journal(plan.change) as journal:
         if not journal.history().entries:  # asked for on another machine: its request is on the branch
-            data = {
-                "system": request.system,
-                "version": request.version,
-                "kind": request.kind,
-                "reason": request.reason,
-            }
-            journal.write(Event.CHANGE_REQUESTED, data, at=site.clock(), actor=request.requester)
+            journal.write(Event.CHANGE_REQUESTED, request.as_data(), at=site.clock(), actor=request.requester)
         last = journal.history().last(Event.PLAN_MADE)
         if last is None or last.data["plan"] != plan.digest.hex:
             made = {"plan": plan.digest.hex, "revision": plan.revision, "hosts": len(plan.hosts)}

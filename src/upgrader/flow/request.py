@@ -52,8 +52,7 @@ def request_change(site: Site, wanted: Request) -> Requested:
     repository.publish(site, {file: text.encode()}, f"{request.change}: request {request.system} {request.version}")
     with site.journal(request.change) as journal:
         if not journal.history().entries:
-            data = {"system": request.system, "version": request.version, "kind": request.kind}
-            journal.write(Event.CHANGE_REQUESTED, {**data, "reason": request.reason}, at=site.clock(), actor=person)
+            journal.write(Event.CHANGE_REQUESTED, request.as_data(), at=site.clock(), actor=person)
     if request.supersedes is not None and not _is_cancelled(site, request.supersedes):
         cancel_change(site, request.supersedes, f"superseded by {request.change}")
     return Requested(request, file)

@@ -20,6 +20,7 @@ from upgrader.render.data import (
     staged_json,
     standing_json,
 )
+from upgrader.render.deadline import brake, deadline, deadline_json
 from upgrader.render.debts import debts, debts_json
 from upgrader.render.form import form_json, sheet
 from upgrader.render.form import missing as form_missing
@@ -41,10 +42,13 @@ from upgrader.render.trust import next_trust, next_trust_json, past_trust_json, 
 __all__ = [
     "audited",
     "audited_json",
+    "brake",
     "change",
     "change_json",
     "changes",
     "changes_json",
+    "deadline",
+    "deadline_json",
     "debts",
     "debts_json",
     "drafted_json",

@@ -6,6 +6,7 @@ from typing import Any
 from upgrader.domain import plain
 from upgrader.domain.authorization import Standing
 from upgrader.domain.change import Change
+from upgrader.domain.demand import Deadline
 from upgrader.domain.errors import ExitCode
 from upgrader.domain.plan import Plan
 from upgrader.domain.record import PaperRecord, Record
@@ -15,6 +16,7 @@ from upgrader.flow.pending import Pending
 from upgrader.flow.request import Requested
 from upgrader.flow.soak import Soaked
 from upgrader.flow.stage import Staged
+from upgrader.render.deadline import deadline_json
 
 Json = Mapping[str, Any]
 
@@ -119,9 +121,14 @@ def change_json(name: str, change: Change, *, exit_code: ExitCode) -> Json:
     }
 
 
-def changes_json(changes: Mapping[str, Change]) -> Json:
+def changes_json(changes: Mapping[str, Change], due: Mapping[str, Deadline]) -> Json:
     listed = [
-        {"change": name, "state": one.state, "counts": {o.value: count for o, count in one.counts.items()}}
+        {
+            "change": name,
+            "state": one.state,
+            "counts": {o.value: count for o, count in one.counts.items()},
+            "deadline": deadline_json(due.get(name)),
+        }
         for name, one in changes.items()
     ]
     return {"format": "upgrader.changes/1", "changes": listed}

@@ -10,6 +10,7 @@ from upgrader.domain.authorization import Standing
 from upgrader.domain.build_facts import BuildFacts
 from upgrader.domain.calendar import Answer
 from upgrader.domain.change import Change, HostState
+from upgrader.domain.demand import Deadline
 from upgrader.domain.late import Late
 from upgrader.domain.plan import UNKNOWN, Plan, Wave
 from upgrader.domain.playbook import HostOutcome
@@ -21,6 +22,7 @@ from upgrader.flow.soak import Soaked
 from upgrader.flow.stage import Staged
 from upgrader.language import Texts
 from upgrader.render.correction import statements
+from upgrader.render.deadline import deadline
 
 Lines = Sequence[Any]
 GOOD = frozenset({HostOutcome.UPGRADED, HostOutcome.UNCHANGED})
@@ -158,11 +160,16 @@ def change(name: str, change: Change, texts: Texts, *, because: str = "") -> Lin
     return lines
 
 
-def changes(changes: Mapping[str, Change], texts: Texts) -> Lines:
-    """All changes, a line each."""
+def changes(changes: Mapping[str, Change], due: Mapping[str, Deadline], texts: Texts) -> Lines:
+    """All changes, a line each, and one more for those that somebody waits for by a day."""
     if not changes:
         return [texts("change.none")]
-    return [f"{name}  {texts(f'state.{one.state}')}" for name, one in changes.items()]
+    lines = []
+    for name, one in changes.items():
+        lines.append(f"{name}  {texts(f'state.{one.state}')}")
+        if name in due:
+            lines.append(f"    {deadline(due[name], texts)}")
+    return lines
 
 
 def pending(found: Sequence[Pending], zone: str, texts: Texts) -> Lines:

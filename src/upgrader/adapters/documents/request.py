@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -21,8 +21,9 @@ from upgrader.adapters.documents.fields import (
 from upgrader.adapters.documents.models import Finding, Model, reads
 from upgrader.adapters.documents.particulars import ParticularsModel, write_particulars
 from upgrader.adapters.documents.reading import read_document
-from upgrader.adapters.documents.values import matching, one_of, seconds, whole
+from upgrader.adapters.documents.values import day_of, matching, one_of, seconds, whole
 from upgrader.adapters.documents.writing import quoted, scalar
+from upgrader.domain.demand import TERMS, Demand, DemandKind
 from upgrader.domain.late import ABSENT_AT_MOST, Late
 from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
 
@@ -69,6 +70,8 @@ def write_request(request: Request) -> str:
             hours=f"{late.starts}-{late.ends}",
             absent_at_most=late.absent_at_most,
         )
+    if (demand := request.demand) is not None:
+        written += DEMAND.format(kind=demand.kind.value, since=demand.since.isoformat(), days=demand.days)
     if request.supersedes is not None:
         written += SUPERSEDES.format(supersedes=request.supersedes)
     read_request(written.encode(), "request.yml")
@@ -118,6 +121,13 @@ late:
   until: {until}
   hours: "{hours}"
   absent_at_most: {absent_at_most:<12} # per cent of the workstations; more stop the waves / 超过此百分比即停止
+"""
+DEMAND = """
+# What the hospital waits for, and within how many working days from then / 院方诉求及时限（自该日起的工作日数）
+demand:
+  kind: {kind:<21} # urgent-defect 紧急缺陷 | defect 一般缺陷 | modification 功能修改
+  since: {since} # reported 报告日 | agreed 确认日
+  working_days: {days}
 """
 SUPERSEDES = """
 # The change in whose place this one was asked for / 本变更所取代的变更
@@ -174,6 +184,21 @@ class _Late(Model):
         return Late(_in_utc(self.until.replace(tzinfo=ZoneInfo(zone))), starts, ends, zone, self.absent_at_most)
 
 
+class _Demand(Model):
+    kind: Annotated[DemandKind, reads(one_of(DemandKind))]
+    since: Annotated[date, reads(day_of)]
+    working_days: Annotated[int, reads(whole(1, 45))]
+
+    def findings(self) -> Iterator[Finding]:
+        least, most = TERMS[self.kind]
+        if not least <= self.working_days <= most:
+            fields = {"expected": f"{least}…{most}", "found": self.working_days}
+            yield Finding(("working_days",), "wrong-value", fields)
+
+    def to_domain(self) -> Demand:
+        return Demand(self.kind, self.since, self.working_days)
+
+
 class _Soak(Model):
     duration: Annotated[int, reads(seconds(1, 14 * DAY))]
     interval: Annotated[int, reads(seconds(1, DAY))]
@@ -202,6 +227,7 @@ class _Request(Model):
     downgrade: Line | None = None
     supersedes: Change | None = None
     late: _Late | None = None
+    demand: _Demand | None = None
     form: ParticularsModel = ParticularsModel()
 
     def findings(self) -> Iterator[Finding]:
@@ -231,6 +257,7 @@ class _Request(Model):
             ),
             downgrade=self.downgrade,
             supersedes=self.supersedes,
+            demand=self.demand.to_domain() if self.demand else None,
             late=self.late.to_domain(self.window.zone) if self.late else None,
             particulars=self.form.to_domain(),
         )
