@@ -55,7 +55,7 @@ class Night:
     def service(self) -> Service:
         """A new one each time: what it does may not rest on what it did before."""
         self.hospital.person = None
-        return Service(self.hospital.site(), self.workers, self.lines.append, 20)
+        return Service(self.hospital.site(), self.hospital.site, self.workers, self.lines.append, 20)
 
     def tick(self, service: Service | None = None) -> None:
         service = service or self.service()
@@ -296,14 +296,14 @@ def test_two_services_do_not_serve_one_state_folder() -> None:
         night.hospital.site().locks.hold(["serve"], purpose="serve", holder="serve", now=builders.NOW),
         pytest.raises(Locked, match="serve"),
     ):
-        serve(night.hospital.site(), night.workers, night.lines.append, seconds=20, once=True)
+        serve(night.hospital.site, night.workers, night.lines.append, seconds=20, once=True)
 
 
 def test_once_is_one_tick_and_tells_how_it_went() -> None:
     night = Night().scheduled()
     night.hospital.clock.now = builders.CLOSES
 
-    ended = serve(night.hospital.site(), night.workers, night.lines.append, seconds=20, once=True)
+    ended = serve(night.hospital.site, night.workers, night.lines.append, seconds=20, once=True)
 
     assert ended is ExitCode.OUTSIDE_WINDOW
     assert [line.key for line in night.lines] == ["serve.began", "serve.expired", "serve.over", "serve.ended"]

@@ -27,13 +27,17 @@ class Desk:
 
     def open(self) -> Site:
         """The site that the person stands in. Raises PreflightFailed `site-not-found` with what to do."""
-        from upgrader.app import Choices, open_site
-
-        folder = self.site_folder or os.environ.get("UPGRADER_SITE")
-        site = open_site(Choices(Path(folder) if folder else Path.cwd(), self.state, self.person, self.key))
+        site = self.open_quietly()
         self.texts.learn("role", lambda: _role_names(site, self.texts))
         self._tell_of_debts(site)
         return site
+
+    def open_quietly(self) -> Site:
+        """The same site, opened anew, with nothing said."""
+        from upgrader.app import Choices, open_site
+
+        folder = self.site_folder or os.environ.get("UPGRADER_SITE")
+        return open_site(Choices(Path(folder) if folder else Path.cwd(), self.state, self.person, self.key))
 
     def _tell_of_debts(self, site: Site) -> None:
         """Every command says it, on stderr, while an emergency owes its signatures and they are due."""

@@ -13,6 +13,7 @@ from upgrader.cli.arguments import duration
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.cli.entry import INTERRUPTED, TERMINATED, Terminated
 from upgrader.flow.serve import Outcome, Said
+from upgrader.flow.site import Site
 from upgrader.language import Texts
 
 
@@ -46,16 +47,19 @@ def command(texts: Texts) -> click.Command:
 
         workers: Workers[Outcome] = Workers()
         endings = Endings(workers, os.getpid())
-        site = replace(desk.open(), is_ending=endings.is_ending)
+        zone = desk.open().time_zone
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, endings.take)
 
         def tell(said: Said) -> None:
-            if line := render.said(said, site.time_zone, desk.texts):
+            if line := render.said(said, zone, desk.texts):
                 desk.line(line, render.said_json(said, desk.texts))
 
+        def open_site() -> Site:
+            return replace(desk.open_quietly(), is_ending=endings.is_ending)
+
         seconds = max(1, int(interval.total_seconds()))
-        worst = serve_until_asked(site, workers, tell, seconds=seconds, once=once)
+        worst = serve_until_asked(open_site, workers, tell, seconds=seconds, once=once)
         if endings.asked:
             return TERMINATED if endings.by == signal.SIGTERM else INTERRUPTED
         return worst

@@ -53,6 +53,7 @@ class Outcome:
 
 
 Tell = Callable[[Said], None]
+OpenSite = Callable[[], Site]
 
 
 @dataclass
@@ -60,6 +61,7 @@ class Service:
     """`told` is what was last said of each change, so that the same is not said at every tick; nothing rests on it."""
 
     site: Site
+    open_site: OpenSite
     workers: Workers[Outcome]
     tell: Tell
     seconds: int
@@ -97,8 +99,7 @@ class Service:
         history = read_history(self.site, change)
         found = due(history, _running_plan(self.site, change, history), self.site.clock())
         if found is not None:
-            site = replace(self.site, person=found.by, journal=as_service(self.site.journal))
-            self.workers.start(change, partial(carry_out, site, change, found, self.tell))
+            self.workers.start(change, partial(carry_out, self.open_site, change, found, self.tell))
 
     def _look_at_debts(self) -> None:
         try:
@@ -117,13 +118,14 @@ class Service:
         self.tell(Said(self.site.clock(), change, key, fields))
 
 
-def serve(site: Site, workers: Workers[Outcome], tell: Tell, *, seconds: int, once: bool) -> ExitCode:
+def serve(open_site: OpenSite, workers: Workers[Outcome], tell: Tell, *, seconds: int, once: bool) -> ExitCode:
     """Serve one state folder until this process is asked to end, or `once`: one tick, and what it began.
 
     Asked to end, it begins nothing more and waits for what runs, which ends before its next wave. Gives the first exit
     code of a duty that was not well. Raises Locked when another service is at work here.
     """
-    service = Service(site, workers, tell, seconds)
+    site = open_site()
+    service = Service(site, open_site, workers, tell, seconds)
     holder = site.person or SERVICE
     with site.locks.hold([SERVICE], purpose=SERVICE, holder=holder, now=site.clock()):
         tell(Said(site.clock(), "", "serve.began", {"seconds": seconds, "folder": str(site.state)}))
@@ -141,8 +143,13 @@ def serve(site: Site, workers: Workers[Outcome], tell: Tell, *, seconds: int, on
     return service.worst
 
 
-def carry_out(site: Site, change: str, found: Due, tell: Tell) -> Outcome:
-    """Do one duty. A rule that says no is an outcome like others."""
+def carry_out(open_site: OpenSite, change: str, found: Due, tell: Tell) -> Outcome:
+    """Do one duty, on a site that was opened for it: a process shares no program that it talks to with another.
+
+    A rule that says no is an outcome like others.
+    """
+    site = open_site()
+    site = replace(site, person=found.by, journal=as_service(site.journal))
 
     def progress(key: str, fields: Mapping[str, object]) -> None:
         tell(Said(site.clock(), change, key, fields))
