@@ -1,9 +1,9 @@
-"""python -m benchmarks [verbs|gate|hospital|pieces|apply|downtime|memory]…; all if none is named: 15 minutes."""
+"""python -m benchmarks [verbs|simulation|gate|hospital|pieces|apply|downtime|memory]…; all if none is named."""
 
 import argparse
 from collections.abc import Callable, Mapping
 
-from benchmarks import comparison, gate, pieces, verbs, whole_hospital
+from benchmarks import comparison, gate, pieces, simulation, verbs, whole_hospital
 from benchmarks.cost import Meter, become_measured
 
 
@@ -60,8 +60,14 @@ def show_downtime(_meter: Meter, arguments: argparse.Namespace) -> None:
         print(f"{name:24} median {median:6.2f} s   worst {worst:6.2f} s", flush=True)
 
 
+def show_simulation(meter: Meter, _: argparse.Namespace) -> None:
+    for line in simulation.lines(meter):
+        print(line, flush=True)
+
+
 BENCHMARKS: Mapping[str, Callable[[Meter, argparse.Namespace], None]] = {
     "verbs": show_verbs,
+    "simulation": show_simulation,
     "gate": show_gate,
     "hospital": show_hospital,
     "pieces": show_pieces,

@@ -15,7 +15,7 @@ from simulation.simulated_fleet import Act, Fate, SimulatedFleet, SimulatedHost,
 from upgrader.domain.calendar import Calendar, CalendarRule, Daily, Days, Meaning, Once, Workdays
 from upgrader.domain.change import Change, view
 from upgrader.domain.errors import UpgraderError
-from upgrader.domain.late import Workstation
+from upgrader.domain.late import Late, Workstation
 from upgrader.domain.lifecycle import Event, State
 from upgrader.domain.names import HostName
 from upgrader.domain.plan import PlannedHost
@@ -45,6 +45,7 @@ class Weather:
     slow: Sequence[float] = (1.0,)
     dies: Sequence[tuple[timedelta, timedelta]] = ()  # after so long in the window, and for how long
     rules: Sequence[CalendarRule] = ()
+    late: Late | None = None
 
 
 class Night:
@@ -55,7 +56,7 @@ class Night:
         self.opens, self.closes = builders.OPENS, builders.OPENS + weather.window
         release = builders.make_release(thresholds=weather.thresholds, takes=weather.takes)
         window = ChangeWindow(self.opens, self.closes, "Asia/Shanghai")
-        request = builders.make_request(window=window, waves=weather.waves)
+        request = builders.make_request(window=window, waves=weather.waves, late=weather.late)
         self.hospital = Hospital(hosts=list(weather.hosts), release=release, request=request)
         self.hospital.clock.now = self.opens + weather.begins
         if weather.rules:
