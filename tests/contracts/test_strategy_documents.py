@@ -3,8 +3,19 @@
 import pytest
 
 from upgrader.adapters.documents import read_release
+from upgrader.domain.database import (
+    DatabaseTerms,
+    DataPromise,
+    MainTable,
+    Migration,
+    Others,
+    Product,
+    RowsPromise,
+    Way,
+)
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import BadInput
+from upgrader.domain.names import FileName
 from upgrader.domain.release import FilesTerms, HeldPackages, PackageTerms, ReplacedFile, UnfinishedPackages
 
 HEAD = """\
@@ -107,3 +118,82 @@ def test_what_does_not_go_together_is_told_at_its_place(
         read_release(document.replace(good, bad).encode(), "release.yml")
 
     assert (place, code) in [(f"{p.line}:{p.column}", p.code) for p in caught.value.problems]
+
+
+DATABASE = f"""{HEAD.replace("data: keep", "data: restore")}\
+strategy: database
+builds:
+  - {{file: hl7-gateway-2.1.0-1.tar.gz, sha256: {"a" * 64}, size: 123}}
+  - {{file: 010-unit.sql, sha256: {"b" * 64}, size: 12}}
+  - {{file: 020-index.sql, sha256: {"c" * 64}, size: 2000000}}
+service: {{name: hl7-gateway, unit: etc/hl7-gateway.service, script: bin/service, settle: 3s}}
+database:
+  product: postgresql
+  name: lis
+  tables: [{{name: public.result, probe: port}}, {{name: public.message, rows: any}}]
+  migrations:
+    - {{sql: 010-unit.sql}}
+    - {{command: bin/migrate --all}}
+    - {{sql: 020-index.sql, transaction: false}}
+  others: refuse
+  lock_timeout: 5s
+  statement_timeout: 10m
+  limit: 2h
+"""
+ALONE = DATABASE.replace(f"  - {{file: hl7-gateway-2.1.0-1.tar.gz, sha256: {'a' * 64}, size: 123}}\n", "").replace(
+    "    - {command: bin/migrate --all}\n", ""
+)
+
+
+def test_a_database_and_its_migrations_are_read() -> None:
+    release = read_release(DATABASE.encode(), "release.yml")
+
+    assert release.database == DatabaseTerms(
+        product=Product.POSTGRESQL,
+        name="lis",
+        promise=DataPromise.RESTORE,
+        tables=(
+            MainTable("public.result", RowsPromise.SAME, "port"),
+            MainTable("public.message", RowsPromise.ANY, ""),
+        ),
+        migrations=(
+            Migration(Way.WHOLE, "", FileName("010-unit.sql")),
+            Migration(Way.WHOLE, "bin/migrate --all"),
+            Migration(Way.EACH, "", FileName("020-index.sql")),
+        ),
+        others=Others.REFUSE,
+        lock_seconds=5,
+        statement_seconds=600,
+        limit_seconds=7200,
+    )
+    assert [build.file for build in release.shown] == ["010-unit.sql"]  # the large one is known by its digest alone
+    assert release.database.tables_without_probe(release.probes) == ("public.message",)
+
+
+def test_migrations_need_no_program() -> None:
+    lines = [line for line in ALONE.splitlines() if not line.startswith(("service:", "health:"))]
+
+    release = read_release("\n".join(lines).encode(), "release.yml")
+
+    assert (release.service.name, release.health.command) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        pytest.param(DATABASE.replace("data: restore", "data: keep"), "wrong-value", id="data stay, and are changed"),
+        pytest.param(PACKAGE.replace("data: keep", "data: irreversible"), "wrong-value", id="nothing is changed"),
+        pytest.param(DATABASE.replace("{sql: 010", "{sql: 011"), "not-among-builds", id="no such file"),
+        pytest.param(DATABASE.replace("    - {sql: 010-unit.sql}\n", ""), "not-a-migration", id="never runs"),
+        pytest.param(DATABASE.replace("probe: port", "probe: rows"), "probe-unknown", id="no such probe"),
+        pytest.param(ALONE, "no-program-among-builds", id="a service without a program"),
+        pytest.param(DATABASE.replace("- {command:", "- {sql: 020-index.sql, command:"), "missing-key", id="both"),
+        pytest.param(DATABASE.replace("strategy: database", "strategy: files"), "not-for-this-strategy", id="files"),
+        pytest.param(DATABASE.replace("unit: etc/hl7-gateway.service, ", ""), "missing-key", id="no unit"),
+    ],
+)
+def test_what_does_not_go_together_with_a_database_is_told(text: str, code: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        read_release(text.encode(), "release.yml")
+
+    assert code in [problem.code for problem in refused.value.problems]

@@ -19,6 +19,7 @@ import upgrader
 from upgrader.adapters.programs import QUESTIONS
 from upgrader.cli import VERBS, build, click_texts
 from upgrader.domain.build_facts import SignatureScheme, SignatureState
+from upgrader.domain.database import DataPromise
 from upgrader.domain.demand import DemandKind
 from upgrader.domain.errors import BadInput, Problem, Refused
 from upgrader.domain.evidence import Ending
@@ -28,7 +29,6 @@ from upgrader.domain.lifecycle import Event, State
 from upgrader.domain.particulars import ChangeClass, ChangeType, ProtectionLevel, Risk
 from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.record import Decision, Result, TestStage
-from upgrader.domain.release import DataPromise
 from upgrader.domain.request import Kind, WhenUnstable
 from upgrader.domain.schedule import Duty
 from upgrader.domain.system import Criticality
@@ -146,11 +146,25 @@ FAMILIES: Mapping[str, Iterable[str]] = {
             "found",
             "hosts",
             "kept",
+            "migrations",
             "more-waves",
+            "no-point-of-no-return",
+            "no-return",
             "no-sm3",
             "none",
         ),
-        *("not-required", "number", "outcome", "probes", "soak", "stops", "takes-itself-back", "time", "times"),
+        *(
+            "not-required",
+            "number",
+            "outcome",
+            "probes",
+            "restore-point",
+            "soak",
+            "stops",
+            "takes-itself-back",
+            "time",
+            "times",
+        ),
         *("versions", "wave", "window"),
         *(f"change-class-{value}" for value in ChangeClass),
         *(f"change-type-{value}" for value in ChangeType),
@@ -165,7 +179,8 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "next.after": State,
     "note": ["no-login-probe", "hosts-silent", "hosts-done", "downgrade", "repackaged"]
     + [f"default-{what}{site}" for what in ("changed", "added", "gone") for site in ("", "-site-stays")]
-    + ["defaults-unknown"],
+    + ["defaults-unknown", "no-return", "others-ended", "tables-without-probe"],
+    "database": [DataPromise.RESTORE, DataPromise.IRREVERSIBLE],
     "outcome": HostOutcome,
     "result": Result,
     "scheme": SignatureScheme,

@@ -56,7 +56,7 @@ WAYS_TO_WINDOWS = frozenset({*WINDOWS_CONNECTIONS, "powershell", "cmd"})
 FOR_WINDOWS = ("ansible_shell_type", "ansible_winrm_", "ansible_psrp_")
 ROOTS: Mapping[Platform | None, str] = {Platform.WINDOWS: "C:\\upgrader"}
 # What Ansible or our role evaluates: a template in there is a program, and may run on this controller.
-READ_BY_ANSIBLE = ("ansible_", "archive_", "data_fix_", "files_", "package_", "upgrade")
+READ_BY_ANSIBLE = ("ansible_", "archive_", "data_fix_", "database_", "files_", "package_", "upgrade")
 PARSE_SECONDS = 300
 CONFIGURATION = """\
 [defaults]

@@ -327,6 +327,8 @@ def _data(known: Known) -> Iterable[Line]:
     correction = known.plan.release.correction
     if correction is None:
         yield Phrase(f"data-{known.release.data}")
+        if database := known.plan.release.database:
+            yield Phrase("migrations", {"database": database.name, "migrations": database.shown_migrations})
         return
     rows = ", ".join(f"{table.name} {table.rows}" for table in correction.tables)
     yield Phrase("rows", {"database": correction.database, "rows": rows})
@@ -348,13 +350,11 @@ def _how(known: Known) -> Lines:
             Phrase("probes", {"probes": ", ".join(probe.name for probe in plan.probes)}),
             Phrase("soak", {"minutes": f"{plan.soak.seconds / 60:g}"}),
         ),
-        Field.BACKUP: (
-            Phrase("rows-kept") if plan.release.correction else Phrase("kept", {"keep": str(plan.release.keep)}),
-            said.backup,
-        ),
+        Field.BACKUP: (*_restore_point(plan), said.backup),
         Field.ROLLBACK: (
             Phrase("stops", limits),
             *([] if plan.release.correction else [Phrase("takes-itself-back", {"seconds": str(plan.confirm_seconds)})]),
+            *([Phrase(plan.release.database.way_back)] if plan.release.database else []),
             Phrase(f"unstable-{plan.soak.when_unstable}"),
             *([said.rollback_trigger] if said.rollback_trigger else []),
         ),
@@ -365,6 +365,16 @@ def _how(known: Known) -> Lines:
         Field.NOTICE: (*_owners(known), said.notice),
         Field.TRAINING: (said.training,),
     }
+
+
+def _restore_point(plan: Plan) -> Iterable[Line]:
+    """By what data and program go back."""
+    if plan.release.correction:
+        yield Phrase("rows-kept")
+    else:
+        yield Phrase("kept", {"keep": str(plan.release.keep)})
+    if database := plan.release.database:
+        yield Phrase("restore-point", {"database": database.name, "tables": database.shown_tables})
 
 
 def _wave(known: Known, number: int) -> Phrase:

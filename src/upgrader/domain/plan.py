@@ -11,6 +11,7 @@ from functools import cached_property, partial
 
 from upgrader.domain import canonical, plain
 from upgrader.domain.correction import PlannedCorrection, planned
+from upgrader.domain.database import DatabaseTerms
 from upgrader.domain.defaults import DefaultChange, default_changes
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import PreflightFailed, Refused
@@ -122,6 +123,7 @@ class PlannedRelease:
     files: FilesTerms | None = None
     takes: Takes | None = None
     busy: Busy | None = None
+    database: DatabaseTerms | None = None
 
     @property
     def name(self) -> str:
@@ -267,6 +269,8 @@ def make_plan(materials: Materials) -> Plan:
     if (release.strategy is Strategy.DATA_FIX) is not (request.kind is Kind.DATA_FIX):
         raise Refused("kind-not-of-release", release=release.name, kind=request.kind, strategy=release.strategy)
     check_served(release, {host.name: host.platform for host in hosts})
+    if release.database is not None:
+        release.database.check_tried(release.name)
     newer = _check_newer(hosts, materials)
     _check_predecessors([host for host in hosts if host not in newer], release)
     return Plan(
@@ -306,7 +310,7 @@ def make_plan(materials: Materials) -> Plan:
 def _wave_timeout(release: Release) -> int:
     """When a playbook is stopped that does not come to its end: far beyond what the release declares for one host."""
     declared = (release.takes.upgrade_seconds, release.takes.rollback_seconds) if release.takes else (0,)
-    return max(900, 3 * max(declared))
+    return max(900, 3 * max(declared)) + (release.database.longest_seconds if release.database else 0)
 
 
 def _waves(hosts: Sequence[PlannedHost], sizes: WaveSizes) -> tuple[Wave, ...]:
@@ -392,6 +396,7 @@ def _planned_release(materials: Materials, newer: Sequence[PlannedHost]) -> Plan
         downtime_seconds=release.downtime_seconds,
         correction=planned(release.correction, materials.statements) if release.correction else None,
         packager=release.packager,
+        database=release.database,
     )
 
 
@@ -407,6 +412,8 @@ def _notes(
         yield Note("no-login-probe", {"release": release.name})
     if silent := [host.name for host in hosts if host.installed == UNKNOWN]:
         yield Note("hosts-silent", {"count": str(len(silent)), "hosts": ", ".join(silent[:10])})
+    if release.database is not None:
+        yield from (Note(*found) for found in release.database.notes(release.name, release.probes))
     if done := [host.name for host in hosts if host.installed == release.version]:
         yield Note("hosts-done", {"count": str(len(done)), "version": release.version})
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from upgrader.domain.build_kind import BuildKind
 from upgrader.domain.correction import Correction
+from upgrader.domain.database import DatabaseTerms, DataPromise
 from upgrader.domain.digest import Digest
 from upgrader.domain.names import FileName, PersonId, SystemId, Version
 from upgrader.domain.probe import Probe
@@ -18,6 +19,7 @@ class Strategy(StrEnum):
     ARCHIVE = "archive"  # versioned folders and the link `current`
     PACKAGE = "package"  # Debian packages, put in by dpkg
     FILES = "files"  # a set of files that replaces some of those installed
+    DATABASE = "database"  # a database with its migrations, and the program that goes with it
     DATA_FIX = "data-fix"  # statements on a database: a correction of data
     WINDOWS = "windows"  # staged and verified today; nothing carries it to a host yet
 
@@ -27,15 +29,13 @@ CONSUMED: Mapping[Strategy, frozenset[BuildKind]] = {
     Strategy.ARCHIVE: frozenset({BuildKind.TAR}),
     Strategy.PACKAGE: frozenset({BuildKind.DEB}),
     Strategy.FILES: frozenset({BuildKind.TAR, BuildKind.ZIP}),
+    Strategy.DATABASE: frozenset({BuildKind.TAR, BuildKind.SQL}),
     Strategy.DATA_FIX: frozenset({BuildKind.SQL}),
     Strategy.WINDOWS: frozenset({BuildKind.EXE, BuildKind.MSI, BuildKind.ZIP}),
 }
 
 
-class DataPromise(StrEnum):
-    """What a release says of the data it works on."""
-
-    KEEP = "keep"  # shared data stays in place; the version before can read what this one writes
+LARGEST_SHOWN = 1024 * 1024  # of a migration, in bytes: a larger one is known by its SHA-256 alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +203,7 @@ class Release:
     files: FilesTerms | None = None
     takes: Takes | None = None
     busy: Busy | None = None
+    database: DatabaseTerms | None = None  # for the strategy of that name only
 
     @property
     def name(self) -> str:
@@ -210,8 +211,13 @@ class Release:
 
     @property
     def shown(self) -> tuple[Build, ...]:
-        """What of the release stands in the site repository, to be read: documents, and the builds of a correction."""
-        return self.documents if self.correction is None else (*self.documents, *self.builds)
+        """What of the release stands in the site repository, to be read: documents, and statements for a database."""
+        if self.correction is not None:
+            return (*self.documents, *self.builds)
+        if self.database is None:
+            return self.documents
+        files = {migration.sql for migration in self.database.migrations}
+        return (*self.documents, *(b for b in self.builds if b.file in files and b.size <= LARGEST_SHOWN))
 
     def may_follow(self, installed: str) -> bool:
         """Whether this release may be put over `installed`; an empty text is a host that has nothing yet."""

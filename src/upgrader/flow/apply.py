@@ -36,6 +36,7 @@ from upgrader.flow.host_memory import check_journal_is_newest
 from upgrader.flow.identity import acting_person
 from upgrader.flow.overlap import names_to_hold
 from upgrader.flow.pause import heed, wait_while_paused
+from upgrader.flow.prove import prove_way_back
 from upgrader.flow.roll import Roll, check_somebody_reached
 from upgrader.flow.roll_back import (
     TakenBack,
@@ -139,6 +140,7 @@ def _apply(
             _check_secrets(running)
             _check_clocks(running)
             if work_left(journal.history().state) is Work.START:
+                _prove_way_back(running, brought)
                 _open_debt(running, examined)
                 running.write(Event.APPLY_STARTED, {"plan": examined.plan.digest.hex})
             with _interruption_written_down(running):
@@ -373,6 +375,12 @@ def _check_clocks(running: Running) -> None:
     if left is not None:
         with _refusal_written_down(running.site, running.journal, running.actor, {}):
             check_host_clocks(running, left)
+
+
+def _prove_way_back(running: Running, brought: Deliverables) -> None:
+    """What a database could not come back from does not begin. A refusal is written down before it is raised."""
+    with _refusal_written_down(running.site, running.journal, running.actor, {}):
+        prove_way_back(running, brought)
 
 
 def _finished(running: Running) -> Applied:

@@ -89,7 +89,12 @@ def _patched(patches: Sequence[Patch]) -> Mapping[str, Any]:
 
 def _terms(release: Release | PlannedRelease) -> Mapping[str, Any]:
     """What only one strategy asks for."""
-    found = {"package": release.package, "files": release.files, "correction": _correction(release)}
+    found = {
+        "package": release.package,
+        "files": release.files,
+        "correction": _correction(release),
+        "database": release.database,
+    }
     return {name: plain.to_plain(terms) for name, terms in found.items() if terms is not None}
 
 

@@ -22,6 +22,7 @@ from upgrader.flow.soak import Soaked
 from upgrader.flow.stage import Staged
 from upgrader.language import Texts
 from upgrader.render.correction import statements
+from upgrader.render.database import database_lines
 from upgrader.render.deadline import deadline
 
 Lines = Sequence[Any]
@@ -84,6 +85,7 @@ def plan(plan: Plan, texts: Texts) -> Lines:
         f"  {texts('plan.requester')}: {plan.requester}   {texts('plan.kind')}: {texts(f'kind.{plan.kind}')}",
         *[_wave_line(wave, plan, texts) for wave in plan.waves],
         *(statements(plan.release.correction, texts) if plan.release.correction else ()),
+        *(database_lines(plan.release.database, texts) if plan.release.database else ()),
         f"  {texts('plan.window')}: {local(plan.window.opens, plan.window.zone)} → "
         f"{local(plan.window.closes, plan.window.zone)} ({plan.window.zone})",
         *([f"  {_late_line(plan.late, texts)}"] if plan.late else []),

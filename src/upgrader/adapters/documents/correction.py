@@ -1,6 +1,6 @@
 """What release.yml says of a correction of data, under `correction:`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 from upgrader.adapters.documents.models import Finding, Model, at_least_one, reads, repeated
@@ -40,15 +40,20 @@ class CorrectionModel(Model):
 
 
 def correction_findings(
-    *, is_correction: bool, correction: CorrectionModel | None, follows: tuple[str, ...], others: Mapping[str, object]
+    *,
+    is_correction: bool,
+    correction: CorrectionModel | None,
+    follows: tuple[str, ...],
+    others: Mapping[str, object],
+    needed: Sequence[str],
 ) -> Iterator[Finding]:
     """What does not go together: a correction has no program, so nothing in `others`, and follows on nothing but itself
-    not having run.
+    not having run. Any other release says all that is `needed`.
     """
     if not is_correction:
         if correction is not None:
             yield Finding(("correction",), "only-for-data-fix", {"found": "correction"})
-        for key in ("service", "health", "keep"):
+        for key in needed:
             if others[key] is None:
                 yield Finding((), "missing-key", {"key": key})
         return

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from upgrader.adapters.documents.correction import CorrectionModel, correction_findings
+from upgrader.adapters.documents.database import DatabaseModel, database_findings, promise_findings
 from upgrader.adapters.documents.fields import (
     DAY,
     Bilingual,
@@ -34,7 +35,8 @@ from upgrader.adapters.documents.reading import read_document
 from upgrader.adapters.documents.strategy import FilesModel, PackageModel, strategy_findings
 from upgrader.adapters.documents.values import matching, one_of, prose, seconds, text, whole, wrong
 from upgrader.adapters.documents.yaml_nodes import Text, describe
-from upgrader.domain.build_kind import kind_of_name
+from upgrader.domain.build_kind import BuildKind, kind_of_name
+from upgrader.domain.database import DataPromise
 from upgrader.domain.probe import Probe, ProbeKind
 from upgrader.domain.release import (
     CONSUMED,
@@ -43,7 +45,6 @@ from upgrader.domain.release import (
     Build,
     Busy,
     ConfigFile,
-    DataPromise,
     Health,
     Release,
     Service,
@@ -305,24 +306,37 @@ class _Release(Model):
     package: PackageModel | None = None
     files: FilesModel | None = None
     keep: Annotated[int, reads(whole(1, 20))] | None = None
+    database: DatabaseModel | None = None
     correction: CorrectionModel | None = None
     probes: Annotated[tuple[AnyProbe, ...], at_least_one()]
     thresholds: _Thresholds
 
     def findings(self) -> Iterator[Finding]:
         is_correction = self.strategy is Strategy.DATA_FIX
+        yield from promise_findings(is_database=self.strategy is Strategy.DATABASE, promise=self.data)
+        if self.strategy is Strategy.DATABASE and self.database is not None:
+            yield from database_findings(
+                self.database,
+                [build.file for build in self.builds],
+                [probe.name for probe in self.probes],
+                has_service=self.service is not None,
+            )
         others = {"service": self.service, "health": self.health, "config": self.config, "keep": self.keep}
         yield from correction_findings(
-            is_correction=is_correction, correction=self.correction, follows=self.follows, others=others
+            is_correction=is_correction,
+            correction=self.correction,
+            follows=self.follows,
+            others=others,
+            needed=("keep",) if self._is_database_alone else ("service", "health", "keep"),
         )
-        if is_correction or self.service is not None:
+        if is_correction or self._is_database_alone or self.service is not None:
             yield from strategy_findings(
                 self.strategy,
                 self.version,
                 [build.file for build in self.builds],
                 self.service.unit if self.service else None,
                 self.service.script if self.service else None,
-                {Strategy.PACKAGE: self.package, Strategy.FILES: self.files},
+                {Strategy.PACKAGE: self.package, Strategy.FILES: self.files, Strategy.DATABASE: self.database},
             )
         for n, build in enumerate(self.builds):
             if kind_of_name(build.file) not in CONSUMED[self.strategy]:
@@ -337,6 +351,12 @@ class _Release(Model):
         yield from repeated(files)
         yield from repeated(("probes", n, "name", p.name) for n, p in enumerate(self.probes))
         yield from repeated(("config", n, "to", c.target) for n, c in enumerate(self.config))
+
+    @property
+    def _is_database_alone(self) -> bool:
+        """Nothing but migrations: the program is elsewhere."""
+        builds = {kind_of_name(build.file) for build in self.builds}
+        return self.strategy is Strategy.DATABASE and BuildKind.TAR not in builds
 
     def to_domain(self) -> Release:
         return Release(
@@ -368,4 +388,5 @@ class _Release(Model):
             packager=self.packager,
             takes=self.takes.to_domain() if self.takes else None,
             busy=self.busy.to_domain() if self.busy else None,
+            database=self.database.to_domain(self.data) if self.database else None,
         )

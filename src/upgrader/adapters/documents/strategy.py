@@ -8,6 +8,7 @@ from upgrader.adapters.documents.fields import Inside
 from upgrader.adapters.documents.models import Finding, Model, no_two_alike, reads, written_as
 from upgrader.adapters.documents.values import matching, one_of, seconds, text, wrong
 from upgrader.adapters.documents.yaml_nodes import describe
+from upgrader.domain.build_kind import BuildKind, kind_of_name
 from upgrader.domain.digest import Digest
 from upgrader.domain.release import (
     FilesTerms,
@@ -92,7 +93,7 @@ def strategy_findings(
     builds: Sequence[str],
     unit: str | None,
     script: str | None,
-    terms: Mapping[Strategy, PackageModel | FilesModel | None],
+    terms: Mapping[Strategy, Model | None],
 ) -> Iterator[Finding]:
     """What does not go together with the strategy. `builds` are the builds' file names."""
     for other, found in terms.items():
@@ -102,7 +103,8 @@ def strategy_findings(
         yield Finding((), "missing-key", {"key": strategy.value})
     if strategy in (Strategy.ARCHIVE, Strategy.FILES) and len(builds) != 1:
         yield Finding(("builds", 1), "one-build-only", {"found": len(builds), "strategy": strategy.value})
-    if strategy is Strategy.ARCHIVE:
+    brings_program = any(kind_of_name(file) is BuildKind.TAR for file in builds)
+    if strategy is Strategy.ARCHIVE or (strategy is Strategy.DATABASE and brings_program):
         for key, path in {"unit": unit, "script": script}.items():
             if path is None:
                 yield Finding(("service",), "missing-key", {"key": key})

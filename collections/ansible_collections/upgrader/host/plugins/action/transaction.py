@@ -31,7 +31,8 @@ SHELL = "/bin/sh"
 
 VERBS = ("upgrade", "prestage", "rollback", "preflight", "verify")
 UNKNOWN = "unknown"
-CORRECTION = "data-fix"  # the strategy whose dry run does everything but the commit
+CORRECTION = "data-fix"
+REHEARSED = (CORRECTION, "database")  # strategies whose dry run does more than look: all but what would stay
 # Where a host cannot begin, whatever is installed there.
 UNABLE = frozenset(
     {"rights", "space", "tools", "architecture", "held", "dpkg", "previous", "connect", "role", "note", "check"}
@@ -99,7 +100,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
         match order.verb, self._task.check_mode:
             case "upgrade", False:
                 return self._upgrade(order)
-            case "upgrade", True if order.strategy == CORRECTION:
+            case "upgrade", True if order.strategy.startswith(REHEARSED):
                 return self._bring("rehearse", order)
             case "prestage", False:
                 return self._bring("stage", order)
@@ -280,7 +281,7 @@ def _order(
             "base": _base(verb, upgrade["base"], host),
             "root": str(arguments.get("root", "/opt")),
             "state": str(arguments.get("state", "/var/lib/upgrader")),
-            "manager": "none" if strategy == CORRECTION else str(arguments.get("service_manager", "systemd")),
+            "manager": "none" if not upgrade["service"].get("name") else str(arguments.get("service_manager", "systemd")),
             **_program(upgrade),
             **_user(upgrade.get("busy")),
         },

@@ -174,18 +174,26 @@ keep_gone() { # database
         return 1
     fi
     rm -f "$safe/keys.now" "$safe/keys.back"
-    remark="$count rows written since are kept in $written, sha256:$(digest_of "$written")"
+    remark="$count rows written since, sha256:$(digest_of "$written"), are kept in $written"
 }
 
-forget_restore_points() { # of other changes, which can no longer be taken back; what was written since stays for the hospital
-    for old in "$state"/restore.*; do
-        [ -d "$old" ] && [ "$old" != "$safe" ] || continue
-        private=$safe
-        if [ -s "$old/lefts" ]; then
-            while IFS= read -r name; do
-                is_name "$name" && db_drop "$name"
-            done <"$old/lefts"
-        fi
-        rm -rf "$old"
+forget_restore_points() { # as many stay as versions do; what was written since stays for the hospital
+    number=0
+    # shellcheck disable=SC2012 # names of our own, and ls alone sorts by time
+    ls -1t "$state" | while IFS= read -r old; do
+        case $old in restore.*) ;; *) continue ;; esac
+        [ "$state/$old" != "$safe" ] || continue
+        forget_lefts "$state/$old"
+        number=$((number + 1))
+        [ "$number" -lt "$keep" ] || rm -rf "${state:?}/$old"
     done
+}
+
+forget_lefts() { # folder: the databases that its change left behind
+    private=$safe
+    [ -s "$1/lefts" ] || return 0
+    while IFS= read -r name; do
+        if is_name "$name"; then db_drop "$name"; fi
+    done <"$1/lefts"
+    rm -f "$1/lefts"
 }

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 NEW = "new"
+STATEMENTS = ".sql"
+PRODUCTS = {"postgresql": "database", "oracle": "database_oracle", "sql-server": "database_sqlserver"}
 
 
 def script_of(upgrade: Mapping[str, Any]) -> str:
     """The name of the script that carries this out: the strategy's own, but for files that go into a folder of the host."""
     strategy = str(upgrade["strategy"])
+    if strategy == "database":
+        return PRODUCTS[upgrade["database"]["product"]]
     return "files_in_place" if strategy == "files" and upgrade["files"]["target"] else strategy
 
 
@@ -25,6 +29,8 @@ def strategy_terms(upgrade: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                     yield "previous", f"{earlier['version']} {build['sha256']} {int(build['size'])} {build['file']}"
         case "files":
             yield from _files(upgrade["files"])
+        case "database":
+            yield from _database(upgrade["database"], upgrade["builds"])
         case "data-fix":
             yield from _correction(upgrade["correction"])
 
@@ -45,6 +51,25 @@ def _files(terms: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "version_file", str(terms["version_file"])
     for replaced in terms["replaces"]:
         yield "replaces", f"{replaced.get('sha256', NEW)} {replaced['path']}"
+
+
+def _database(terms: Mapping[str, Any], builds: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    digests = {str(build["file"]): str(build["sha256"]) for build in builds}
+    for file, digest in digests.items():
+        if not file.endswith(STATEMENTS):
+            yield "program", digest
+    yield "database", str(terms["name"])
+    yield "promise", str(terms["promise"])
+    yield "others", str(terms["others"])
+    for name in ("lock_seconds", "statement_seconds", "limit_seconds"):
+        yield name, str(int(terms[name]))
+    for table in terms["tables"]:
+        yield "table", f"{table['name']} {table['rows']}"
+    for step in terms["migrations"]:
+        if file := step.get("sql", ""):
+            yield "migration", f"sql {step['way']} {digests[file]} {file}"
+        else:
+            yield "migration", f"command - - {step['command']}"
 
 
 def _correction(terms: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

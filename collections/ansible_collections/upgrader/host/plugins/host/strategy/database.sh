@@ -131,6 +131,7 @@ strategy_prepare() {
 unpack_program() { # $unpacked is the version; without a program only what we note of it
     if [ -n "$program" ]; then
         place_build "$program"
+        file=$(printf '%s' "$builds" | sed -n "s/^$program [0-9]* //p")
         unpack
         fill_templates || lose config "$detail"
         note_templates || lose space 'disk full'
@@ -254,6 +255,7 @@ strategy_no_return() { # the migrations ran, and the release declares that nothi
 strategy_can_go_back() {
     if strategy_no_return; then return 1; fi
     [ -z "$from" ] || [ -d "$versions/$from" ] || { detail="version $from is no longer on this host" && return 1; }
+    if ! has_migrated; then return 0; fi # nothing of the database was touched yet
     is_point_whole || { detail="the restore point $safe/point.dump is not there, or is not what was kept" && return 1; }
 }
 
