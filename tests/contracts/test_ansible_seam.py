@@ -89,6 +89,29 @@ def test_hosts_are_upgraded_left_alone_and_taken_back(fleet: SshFleet, old: Buil
     assert all(fleet.host(name).current == "1.0" and fleet.host(name).service_runs() for name in fleet.names)
 
 
+def test_no_host_begins_once_somebody_asked_for_a_stop_and_the_way_back_is_not_held(
+    fleet: SshFleet, old: Build, new: Build, tmp_path: Path
+) -> None:
+    run(fleet, order(fleet, old))
+    stop = tmp_path / "all.stop"
+    what = replace(order(fleet, new, base="1.0", change="CHG-2026-0002"), forks=1, holding=(str(stop),))
+    told: list[HostReport] = []
+
+    def stop_after_the_first(report: HostReport) -> None:
+        told.append(report)
+        stop.touch()
+
+    result = AnsibleFleet(fleet.folder / "artifacts", fleet.key).run(what, stop_after_the_first)
+
+    begun = [report for report in result.reports if not report.is_held]
+    assert {report.outcome.value for report in begun} == {"upgraded"}
+    assert len(begun) < 3
+    assert {fleet.host(name).current for name in fleet.names} == {"1.0", "2.0"}
+    back = run(fleet, replace(order(fleet, new, "rollback", change="CHG-2026-0002"), holding=(str(stop),)))
+    assert {fleet.host(name).current for name in fleet.names} == {"1.0"}
+    assert "not-run" not in outcomes(back)
+
+
 def test_a_host_that_is_off_and_a_host_with_another_key_block_nobody(fleet: SshFleet, old: Build) -> None:
     fleet.stop_host("host-01")
     known = fleet.tree / "inventory" / "known_hosts"

@@ -88,7 +88,8 @@ def _say(desk: Desk, site: Site, requested: Requested) -> None:
     change, demand = requested.request.change, requested.request.demand
     desk.say(desk.texts("said.requested", change=change, file=requested.file))
     due = deadline(site, demand) if demand else None
-    desk.say(*([f"  {render.deadline(due, desk.texts)}"] if due else ()))
+    if due is not None:
+        desk.say(f"  {render.deadline(due, desk.texts)}")
     desk.answer({**render.requested_json(requested), "deadline": render.deadline_json(due)})
     desk.next("next.plan", change=change)
 

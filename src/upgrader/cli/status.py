@@ -40,8 +40,10 @@ def command(texts: Texts) -> click.Command:
             desk.say(*render.change(change, one, desk.texts, because=one.stopped_because))
             if order := order_of(site, change):
                 desk.say(f"  {render.scheduled(order, site.time_zone, desk.texts)}")
-            desk.say(*([f"  {render.brake(brake, desk.texts)}"] if brake else ()))
-            desk.say(*([f"  {render.deadline(found, desk.texts)}"] if found else ()))
+            if brake is not None:
+                desk.say(f"  {render.brake(brake, desk.texts)}")
+            if found is not None:
+                desk.say(f"  {render.deadline(found, desk.texts)}")
             told = render.change_json(change, one, exit_code=ExitCode.DONE)
             desk.answer({**told, "deadline": render.deadline_json(found), "held": brake.ask if brake else None})
             desk.next(f"next.after.{one.state}", change=change)

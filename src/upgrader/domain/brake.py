@@ -36,7 +36,7 @@ class Brake:
     """Who asks for what, since when and why. `change` is None when all work is meant."""
 
     ask: Ask
-    change: ChangeId | None
+    change: ChangeId | None = None
     person: PersonId
     since: datetime
     reason: str
