@@ -4,7 +4,7 @@
 where they are told to; the journal keeps its lines, and kills whoever writes to it when it is told to.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -564,6 +564,25 @@ class Heartbeat:
 
     def last(self) -> Beat | None:
         return self.beats[-1] if self.beats else None
+
+
+class AtOnce:
+    """Workers that do their work when it is given; `broken` work ends without a word."""
+
+    def __init__(self) -> None:
+        self.over: list[tuple[str, Any | None]] = []
+        self.broken = False
+
+    @property
+    def busy(self) -> Set[str]:
+        return frozenset()
+
+    def start(self, name: str, work: Callable[[], Any]) -> None:
+        self.over.append((name, None if self.broken else work()))
+
+    def ended(self) -> Sequence[tuple[str, Any | None]]:
+        over, self.over = self.over, []
+        return over
 
 
 class HostClocks:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import builders
-from fakes import Break, Hospital, Killed
+from fakes import AtOnce, Break, Hospital, Killed
 from upgrader.domain.authorization import expiry
 from upgrader.domain.change import view
 from upgrader.domain.errors import ExitCode, OutsideWindow, Refused
@@ -21,8 +21,9 @@ from upgrader.domain.record import Decision
 from upgrader.domain.verdict import Reading
 from upgrader.flow.apply import apply_change
 from upgrader.flow.check_in import check_in, checked_in
-from upgrader.flow.retry_pending import Retried, retry_pending
+from upgrader.flow.retry_pending import Retried, retry_pending, waiting_hosts
 from upgrader.flow.roll_back import roll_back_change
+from upgrader.flow.serve import Said, Service
 
 NOON = (builders.CLOSES + timedelta(days=1)).replace(hour=4, minute=30, second=0)  # 12:30 in Shanghai
 LATE = Late(builders.CLOSES + timedelta(days=5), "12:00", "14:00", "Asia/Shanghai")
@@ -277,3 +278,15 @@ def test_a_mark_that_a_disk_left_torn_is_no_check_in(tmp_path: Path) -> None:
         (tmp_path / "check-ins" / name).write_text(text)
 
     assert checked_in(site) == {}
+
+
+def test_the_service_tries_them_again_by_itself() -> None:
+    hospital = hospital_after_apply()
+    lines: list[Said] = []
+    workers = AtOnce()
+
+    for _ in range(3):
+        Service(hospital.site(), hospital.site, workers, lines.append, 20).tick()
+
+    assert hospital.journal.history().of(Event.RETRY_AUTHORIZED)
+    assert not waiting_hosts(hospital.journal.history(), hospital.plan)

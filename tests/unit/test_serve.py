@@ -1,42 +1,22 @@
 """The service, tick by tick: what it begins, goes on with, leaves alone, and says. Workers here work at once."""
 
-from collections.abc import Callable, Sequence, Set
 from datetime import timedelta
 
 import pytest
 
 import builders
-from fakes import Break, Hospital, Killed
+from fakes import AtOnce, Break, Hospital, Killed
 from upgrader.domain.errors import ExitCode, Locked, Refused
 from upgrader.domain.lifecycle import Event, State
 from upgrader.flow.apply import apply_change
 from upgrader.flow.roll_back import roll_back_change
 from upgrader.flow.schedule import order_of, schedule_change, withdraw
-from upgrader.flow.serve import Outcome, Said, Service, serve
+from upgrader.flow.serve import Said, Service, serve
 from upgrader.language import Language, Texts
 from upgrader.render import said as rendered
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 ALL_NEW = [builders.NEW] * 5
-
-
-class AtOnce:
-    """Does work when it is given; `broken` work ends without a word."""
-
-    def __init__(self) -> None:
-        self.over: list[tuple[str, Outcome | None]] = []
-        self.broken = False
-
-    @property
-    def busy(self) -> Set[str]:
-        return frozenset()
-
-    def start(self, name: str, work: Callable[[], Outcome]) -> None:
-        self.over.append((name, None if self.broken else work()))
-
-    def ended(self) -> Sequence[tuple[str, Outcome | None]]:
-        over, self.over = self.over, []
-        return over
 
 
 class Night:

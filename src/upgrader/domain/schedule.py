@@ -58,6 +58,7 @@ class Duty(StrEnum):
     GO_ON = "go-on"
     GO_BACK = "go-back"
     MEASURE = "measure"
+    RETRY = "retry"
 
 
 @dataclass(frozen=True, slots=True)

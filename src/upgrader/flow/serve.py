@@ -14,12 +14,14 @@ from functools import partial
 from upgrader.domain.errors import ExitCode, UpgraderError
 from upgrader.domain.heartbeat import Beat
 from upgrader.domain.journal import History
-from upgrader.domain.lifecycle import Event, State
+from upgrader.domain.lifecycle import Event, State, may
+from upgrader.domain.names import PersonId
 from upgrader.domain.plan import Plan
 from upgrader.domain.schedule import Due, Duty, due, scheduled
 from upgrader.flow.apply import apply_change
 from upgrader.flow.debts import overdue
 from upgrader.flow.history import read_history
+from upgrader.flow.retry_pending import retry_pending, waiting_hosts
 from upgrader.flow.roll_back import authorized_plan
 from upgrader.flow.schedule import expire
 from upgrader.flow.service_journal import SERVICE, as_service
@@ -27,7 +29,9 @@ from upgrader.flow.site import Site
 from upgrader.flow.soak import soak_change
 from upgrader.ports import Workers
 
-RUNS = frozenset({State.APPLYING, State.SOAKING})  # what is due then depends on the plan that runs
+RUNS = frozenset(
+    {State.APPLYING, State.SOAKING, State.STABLE, State.ACCEPTED}
+)  # what is due then depends on the plan that runs
 SLICE_SECONDS = 0.5
 
 
@@ -91,13 +95,14 @@ class Service:
             self.worst = self.worst or outcome.exit_code
             if outcome.code:
                 self._tell_once(change, f"serve.refused.{outcome.duty}", outcome.code, outcome.fields)
-            elif outcome.duty is not Duty.MEASURE or outcome.state != State.SOAKING:
+            elif outcome.duty is not Duty.RETRY and (outcome.duty, outcome.state) != (Duty.MEASURE, State.SOAKING):
                 self.told.pop(change, None)
                 self._tell(change, "serve.over", {"state": outcome.state, "exit_code": int(outcome.exit_code)})
 
     def _look_at(self, change: str) -> None:
         history = read_history(self.site, change)
-        found = due(history, _running_plan(self.site, change, history), self.site.clock())
+        plan, now = _running_plan(self.site, change, history), self.site.clock()
+        found = due(history, plan, now) or _late_hosts(history, plan, now)
         if found is not None:
             self.workers.start(change, partial(carry_out, self.open_site, change, found, self.tell))
 
@@ -170,6 +175,9 @@ def carry_out(open_site: OpenSite, change: str, found: Due, tell: Tell) -> Outco
             case Duty.MEASURE:
                 soaked = soak_change(site, change, progress, wait=False)
                 return Outcome(found.duty, soaked.exit_code, soaked.change.state)
+            case Duty.RETRY:
+                retried = retry_pending(site, change, progress)
+                return Outcome(found.duty, retried.exit_code, retried.change.state)
             case Duty.EXPIRE:
                 return _expired(site, change, progress)
     except UpgraderError as error:
@@ -182,6 +190,14 @@ def _expired(site: Site, change: str, progress: Callable[[str, Mapping[str, obje
         progress("serve.expired", {"person": order.by, "expires": f"{order.expires:%Y-%m-%dT%H:%M:%SZ}"})
     ending = ExitCode.OUTSIDE_WINDOW if order else ExitCode.DONE
     return Outcome(Duty.EXPIRE, ending, read_history(site, change).state)
+
+
+def _late_hosts(history: History, plan: Plan | None, now: datetime) -> Due | None:
+    """Workstations that the change still waits for are tried again in its hours, in the name of whoever began it."""
+    began = history.last(Event.APPLY_STARTED)
+    if plan is None or began is None or not may(history.state, Event.RETRY_AUTHORIZED) or plan.open_until(now) <= now:
+        return None
+    return Due(Duty.RETRY, PersonId(began.actor)) if waiting_hosts(history, plan) else None
 
 
 def _running_plan(site: Site, change: str, history: History) -> Plan | None:
