@@ -71,7 +71,8 @@ def test_a_new_request_in_the_place_of_an_old_one_ends_the_old_one(hospital: Hos
     assert hospital.upgrader(ENGINEER, "--json", "status", old).json()["state"] == "cancelled"
     assert hospital.upgrader(ENGINEER, "--json", "status", new).json()["state"] == "requested"
     assert _code(_try(hospital, ENGINEER, "apply", old), "change-not-in-state")
-    assert _code(_try(hospital, ENGINEER, *asked), "change-not-in-state")
+    other = [word.replace("other hosts", "other words") for word in asked]  # the same words would be the same request
+    assert _code(_try(hospital, ENGINEER, *other), "change-not-in-state")
 
 
 def test_a_lost_key_signs_nothing_and_a_new_one_does(hospital: Hospital, tmp_path: Path) -> None:

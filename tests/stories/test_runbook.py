@@ -179,6 +179,11 @@ def test_what_was_done_by_hand_and_what_a_backup_forgot_is_counted_when_the_cont
     night.hospital.state.rename(tmp_path / "lost")
     night.tried("restore")
     assert night.hospital.upgrader(ENGINEER, "doctor").code == 0
+    stale = night.hospital.upgrader(ENGINEER, "--json", "apply", night.change, check=False)
+    assert (stale.code, stale.json()["code"]) == (13, "journal-older-than-hosts")
+    ours, newest = (folder / "changes" / night.change for folder in (night.hospital.state, tmp_path / "lost"))
+    shutil.rmtree(ours)
+    shutil.copytree(newest, ours)
     again = night.hospital.upgrader(ENGINEER, "--json", "apply", night.change).json()
 
     assert again["state"] == "soaking"

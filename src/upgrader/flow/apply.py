@@ -135,9 +135,9 @@ def _apply(
         names = names_to_hold(site, examined.snapshot, examined.plan)
         with site.locks.hold(names, purpose=f"apply {change}", holder=actor, now=site.clock()):
             running = Running(site, journal, examined.plan, examined.tree, actor, progress)
-            check_journal_is_newest(running)
             brought = _brought(running, examined)
             _check_secrets(running)
+            check_journal_is_newest(running)  # the first question to a host
             _check_clocks(running)
             if work_left(journal.history().state) is Work.START:
                 _prove_way_back(running, brought)

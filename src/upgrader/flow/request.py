@@ -42,10 +42,11 @@ def request_change(site: Site, wanted: Request) -> Requested:
     check_not_known_bad(site, site.trust.load(), site.mirror.refresh(), suspect)
     length = wanted.window.closes - wanted.window.opens
     site.trust.load().rule(wanted.kind).check_window(wanted.kind, length)
-    if wanted.supersedes is not None and not _is_cancelled(site, wanted.supersedes):
-        advance(read_history(site, wanted.supersedes).state, Event.CHANGE_CANCELLED)
     wanted = replace(wanted, requester=person)
-    request = replace(wanted, change=_cut_short(site, wanted) or next_change(site, site.change_prefix))
+    begun = _cut_short(site, wanted)
+    if wanted.supersedes is not None and (begun is None or not _is_cancelled(site, wanted.supersedes)):
+        advance(read_history(site, wanted.supersedes).state, Event.CHANGE_CANCELLED)
+    request = replace(wanted, change=begun or next_change(site, site.change_prefix))
     file = f"{repository.change_folder(request.change)}/request.yml"
     text = site.documents.write_request(request)
     _check_reads_back(site, text, request, file)
