@@ -174,6 +174,27 @@ def test_a_migration_that_fails_after_the_stop_is_taken_back(
         assert noted[-1].startswith("failed at statement 3 of 3 of ")
 
 
+def test_a_second_attempt_of_the_same_change_goes_back_by_its_own_restore_point(
+    host: UpgradedDatabase, old: DatabaseBuild
+) -> None:
+    before = host.everything()
+    in_the_way = "DO $$ BEGIN IF to_regclass('in_the_way') IS NOT NULL THEN PERFORM 1 / 0; END IF; END $$"
+    new = host.program("2.0", host.sql(f"{ADD} {in_the_way}"))
+    host.rehearse(new, base="1.0")
+    host.ask("CREATE TABLE in_the_way ()")
+    assert host.apply(new, base="1.0")["outcome"] == "rolled-back"
+
+    host.ask("DROP TABLE in_the_way")
+    assert host.apply(new, base="1.0")["outcome"] == "upgraded"
+    host.ask("INSERT INTO result (patient) VALUES (1)")
+    back = host.run("revert", new)
+
+    assert (back["outcome"], back["current"]) == ("rolled-back", "1.0"), back
+    assert host.everything() == before
+    assert len(host.databases()) == 2
+    assert len(host.kept_rows()) == 1
+
+
 def test_an_ill_new_version_goes_back_with_its_database(host: UpgradedDatabase, old: DatabaseBuild) -> None:
     before = host.everything()
     psql = f"{host.cluster.bin}/psql -q -h {host.cluster.folder} -U {OWNER} {DATABASE}"

@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import tarfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ class Sql:
         return f"sql {self.way} {digest(self.path)} {self.path.name}"
 
 
+@cache
 def digest(path: Path) -> str:
+    """Of a file that nobody changes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -165,12 +168,21 @@ class UpgradedDatabase(ShHost):
         self.send(build)
         return self.run("rehearse", build, **inputs)
 
-    def install_by_hand(self, build: DatabaseBuild) -> None:
-        """The program in its folder, noted as the script does, and started; the database is as it is."""
+    def install_by_hand(self, build: DatabaseBuild, parameters: Mapping[str, str] | None = None) -> None:
+        """The program in its folder, noted as the script does, and started; the database is as it is.
+
+        With `parameters`, templates are filled with them, and with the folder.
+        """
         home = self.root / "versions" / build.version
         (self.root / "shared").mkdir(parents=True)
         with tarfile.open(build.path) as archive:
             archive.extractall(home, filter="data")
+        for template in [*home.glob("etc/*.in"), home / "bin/health"] if parameters is not None else []:
+            text = template.read_text()
+            for name, value in {**(parameters or {}), "home": str(home)}.items():
+                text = text.replace(f"@{name}@", value)
+            target = template.with_name(template.name.removesuffix(".in"))
+            target.write_text(text)
         (home / ".upgrader").write_text(f"sha256={build.sha256}\nversion={build.version}\n")
         (self.root / "current").symlink_to(f"versions/{build.version}")
         subprocess.run([home / "bin/service", "start"], env=self.environment, check=True)

@@ -131,8 +131,8 @@ half_migrated() {
     done
 }
 
-is_swapped() { # the restored database has the name already
-    [ -s "$safe/lefts" ] && left=$(tail -n 1 "$safe/lefts") && db_exists "$left"
+is_swapped() { # the database that this attempt restored has the name already
+    [ -s "$safe/swapping" ] && IFS= read -r left <"$safe/swapping" && db_exists "$left"
 }
 
 restore() { # twice is once; false, with step and words in $output
@@ -151,7 +151,8 @@ restore() { # twice is once; false, with step and words in $output
     number=''
     [ ! -s "$safe/lefts" ] || number=$(($(wc -l <"$safe/lefts")))
     left=$(other_database left "$number")
-    printf '%s\n' "$left" >>"$safe/lefts" && sync "$safe/lefts" && db_swap "$left" "$fresh"
+    printf '%s\n' "$left" >>"$safe/lefts" && printf '%s\n' "$left" >"$safe/swapping" && sync "$safe/lefts" "$safe/swapping" &&
+        db_swap "$left" "$fresh"
 }
 
 is_point_whole() {

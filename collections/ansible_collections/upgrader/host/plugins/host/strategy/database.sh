@@ -144,7 +144,7 @@ unpack_program() { # $unpacked is the version; without a program only what we no
 }
 
 forget_attempt() { # of this key, which was taken back since
-    rm -rf "$safe/steps" "$safe/mark" "$safe/point" "$safe/point.dump" "$safe"/statements.*
+    rm -rf "$safe/steps" "$safe/mark" "$safe/swapping" "$safe/point" "$safe/point.dump" "$safe"/statements.*
 }
 
 rehearse() { # the dry run: backup, proof and migrations on a database of its own; nothing stays but the proof
@@ -160,9 +160,12 @@ rehearse() { # the dry run: backup, proof and migrations on a database of its ow
     receive
     [ -z "$need" ] || ask_for_the_build
     unpack_program
-    program_home=$unpacked
-    prove || lose "$step" "$(last_words)"
-    rm -rf "$unpacked"
+    was_there=$(ls -d "$home" 2>/dev/null)
+    put_beside # under its own name: its configuration says so
+    program_home=$home
+    if prove; then failed=''; else failed=$step; fi
+    [ -n "$was_there" ] || rm -rf "$home"
+    [ -z "$failed" ] || lose "$failed" "$(last_words)"
     record rehearsed "$proof"
     answer unchanged rehearse "${proof:-was proven by this change}"
 }
