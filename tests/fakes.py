@@ -506,7 +506,7 @@ class Fleet:
         key = f"{run.upgrade['change']}.{run.upgrade['plan'][:12]}"
         if run.playbook == "playbooks/rollback.yml":
             return host.roll_back(key)
-        if run.playbook in ("playbooks/prestage.yml", "playbooks/preflight.yml"):
+        if run.playbook == "playbooks/prestage.yml":
             return host.prestage()
         if run.playbook == "playbooks/preflight.yml":
             return host.remember(key)
