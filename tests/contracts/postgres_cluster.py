@@ -45,7 +45,14 @@ class Cluster:
 
     def start(self) -> None:
         command = [str(self.bin / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder)]
-        options = ["listen_addresses=", "fsync=off", "max_connections=20", "shared_buffers=16MB", "autovacuum=off"]
+        options = [
+            "listen_addresses=",
+            "fsync=off",
+            "max_connections=20",
+            "shared_buffers=16MB",
+            "autovacuum=off",
+            "jit=off",
+        ]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *(word for option in options for word in ("-c", option))],
