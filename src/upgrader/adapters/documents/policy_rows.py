@@ -31,6 +31,7 @@ def findings(root: Keys, *, issued: datetime) -> Iterator[Finding]:
     yield from policy.key_faults()
     yield from policy.holder_faults()
     yield from policy.paper_faults()
+    yield from policy.other_faults()
     for kind in policy.rules:
         yield from policy.rule_faults(kind)
         yield from policy.emergency_faults(kind)
@@ -120,24 +121,35 @@ class _Written:
             if isinstance(role, Text):
                 yield from self._role_fault(at, str(role), Organisation.HOSPITAL)
 
+    def other_faults(self) -> Iterator[Finding]:
+        """Rows that belong to no kind of change: who lets hosts be inspected, and who lifts a block."""
+        yield from self._row_faults((), self.root, "inspection", of=Organisation.HOSPITAL)
+        yield from self._row_faults(("known_bad",), self.root.get("known_bad"), "unblock")
+
     def rule_faults(self, kind: str) -> Iterator[Finding]:
-        at, rule, unknown = ("rules", kind), self.rules[kind], False
-        for part in ("approvals", "acceptance"):
-            for n, row in enumerate(_items(rule, part)):
-                if isinstance(role := _under(row, "role"), Text):
-                    for fault in self._role_fault((*at, part, n, "role"), str(role), None):
-                        unknown = True
-                        yield fault
-            if not unknown and (empty := unfilled(_rows(rule, part), self._able_to_sign(part))):
-                missing = ", ".join(f"{row.role} {row.count}" for row in empty)
-                yield Finding((*at, part), "rows-unfilled", {"found": missing})
-        rows = _rows(rule, "approvals")
-        asked = {self.roles.get(row.role) for row in rows}
-        if rows and not unknown and not asked & {Organisation.HOSPITAL, None}:
-            yield Finding((*at, "approvals"), "hospital-not-asked", {})
-        people, needed = _read(_count, _under(rule, "people")), sum(row.count for row in rows)
+        at, rule = ("rules", kind), self.rules[kind]
+        yield from self._row_faults(at, rule, "approvals")
+        yield from self._row_faults(at, rule, "acceptance")
+        people, needed = _read(_count, _under(rule, "people")), sum(row.count for row in _rows(rule, "approvals"))
         if people is not None and people < needed:
             yield Finding((*at, "people"), "wrong-value", {"expected": f"≥ {needed}", "found": people})
+
+    def _row_faults(
+        self, at: Path, holder: Node | None, part: str, of: Organisation | None = None
+    ) -> Iterator[Finding]:
+        """Roles that nobody wrote down; otherwise rows that nobody can fill, or in which the hospital has no say."""
+        written = [(n, role) for n, row in enumerate(_items(holder, part)) if (role := _role(_under(row, "role")))]
+        unknown = [fault for n, role in written for fault in self._role_fault((*at, part, n, "role"), role, of)]
+        yield from unknown
+        if unknown or holder is None:
+            return
+        rows = _rows(holder, part)
+        if empty := unfilled(rows, self._able_to_sign(part)):
+            missing = ", ".join(f"{row.role} {row.count}" for row in empty)
+            yield Finding((*at, part), "rows-unfilled", {"found": missing})
+        asked = {self.roles.get(row.role) for row in rows}
+        if part != "acceptance" and rows and not asked & {Organisation.HOSPITAL, None}:
+            yield Finding((*at, part), "hospital-not-asked", {})
 
     def emergency_faults(self, kind: str) -> Iterator[Finding]:
         """What an emergency alone has to say, and what it can't do without."""
