@@ -3,7 +3,15 @@
 And what could not be tried on this machine is said loudly at the end, so that a green run never hides it.
 """
 
+import os
+
 from _pytest.terminal import TerminalReporter
+from hypothesis import settings
+
+# The same examples each time, so a change is judged by what it changed; UPGRADER_FUZZ draws new ones.
+settings.register_profile("steady", derandomize=True)
+settings.register_profile("wandering", derandomize=False)
+settings.load_profile("wandering" if os.environ.get("UPGRADER_FUZZ") else "steady")
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

@@ -18,7 +18,7 @@ from upgrader.domain.names import FileName
 from upgrader.domain.release import Build as StoredBuild
 
 pytestmark = pytest.mark.lab
-SCRIPTS = 150_000  # the script itself, a few times
+SCRIPTS = 250_000  # the script itself, a few times
 
 
 @pytest.fixture

@@ -483,7 +483,8 @@ def test_nothing_is_unpacked_over_what_is_there(tmp_path: Path) -> None:
     assert caught.value.code == "quarantine-not-writable"
 
 
-names = st.text(st.sampled_from("abAé中./\\: \0\n\u202e~$" + unicodedata.normalize("NFD", "é")[1]), max_size=12)
+# Neither format can hold a NUL in a name.
+names = st.text(st.sampled_from("abAé中./\\: \n\u202e~$" + unicodedata.normalize("NFD", "é")[1]), max_size=12)
 
 
 @given(
