@@ -17,6 +17,13 @@ from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.upgrader.host.plugins.plugin_utils.conversation import COMMAND as CONVERSATION
+from ansible_collections.upgrader.host.plugins.plugin_utils.conversation import (
+    Conversation,
+    can_converse,
+    converse_over,
+    stay_alone,
+)
 from ansible_collections.upgrader.host.plugins.plugin_utils.holding import is_held
 from ansible_collections.upgrader.host.plugins.plugin_utils.host_script import STRATEGIES, host_script
 from ansible_collections.upgrader.host.plugins.plugin_utils.secret_values import SecretMissing, resolved, withheld
@@ -25,11 +32,14 @@ from ansible_collections.upgrader.host.plugins.plugin_utils.transfer import righ
 
 FORMAT = "upgrader.host/1"
 VARIABLE_FORMAT = "upgrader.upgrade/1"
+ANSWER = f'{{"format":"{FORMAT}"'
 # The script is read whole before any of it runs, so that a link cut on the way leaves nothing half done.
 COMMAND = 'upgrader_script=$(cat) && eval "$upgrader_script"'
 SHELL = "/bin/sh"
 
 VERBS = ("upgrade", "prestage", "rollback", "preflight", "verify")
+# What a verb that may send a build asks the host first.
+FIRST: Mapping[str, str] = {"upgrade": "apply", "prestage": "stage"}
 UNKNOWN = "unknown"
 CORRECTION = "data-fix"
 REHEARSED = (CORRECTION, "database")  # strategies whose dry run does more than look: all but what would stay
@@ -46,7 +56,7 @@ QUESTION: Mapping[str, Any] = {
     "base": {},
 }
 
-OPTIONAL = ("need", "would", "upload", "wanted", "have", "prefix", "bases")
+OPTIONAL = ("need", "would", "upload", "wanted", "have", "prefix", "bases", "stream")
 WORD = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~_-]{0,127}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -73,10 +83,11 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
         result: dict[str, Any] = super().run(tmp, task_vars)
         self._sent = 0
         self._begun = False
+        self._talk: Conversation | None = None
         try:
             order = parse_order(self._task.args, str((task_vars or {}).get("inventory_hostname", "")))
             held = order.verb in FORWARD and is_held()
-            fact = HELD if held else self._carry_out(order)
+            fact = HELD if held else self._reach(order)
         except InputRefused as error:
             fact = _told(outcome="failed", step="input", detail=str(error))
         except HostSilent as error:
@@ -95,6 +106,31 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
         if self._task.diff and fact.get("from") != fact.get("to"):
             result["diff"] = {"before": f"{fact.get('from', '')}\n", "after": f"{fact.get('to', '')}\n"}
         return result
+
+    def _reach(self, order: Order) -> dict[str, Any]:
+        """In one conversation where the connection can do that and there may be something to send; else call by call."""
+        if not can_converse(self._connection):
+            return self._carry_out(order)
+        stay_alone(self._connection)
+        first = FIRST.get(order.verb)
+        return self._carry_out(order) if first is None or self._task.check_mode else self._converse(order, first)
+
+    def _converse(self, order: Order, first: str) -> dict[str, Any]:
+        """Carry it out while one command runs on the host, whose first call is sent with the script."""
+        facts: list[dict[str, Any]] = []
+
+        def talk(conversation: Conversation) -> None:
+            self._talk, self._asked = conversation, False
+            facts.append(self._carry_out(order))
+
+        text = host_script(order.strategy) + order.call("converse", first, user=self._login_name())
+        self._sent += len(text)
+        converse_over(self._connection, talk)
+        command = CONVERSATION.replace("BYTES", str(len(text.encode())))
+        ended = self._low_level_execute_command(command, in_data=text, executable=SHELL)
+        if not facts:
+            raise HostSilent(f"exit code {ended['rc']}: {_one_line(ended['stderr'] or 'it said nothing')}")
+        return facts[0]
 
     def _carry_out(self, order: Order) -> dict[str, Any]:
         match order.verb, self._task.check_mode:
@@ -172,7 +208,10 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
             file, start, name = patch.path, 0, f"{name}.{patch.base}"
 
         def put(piece: Path, offset: int) -> None:
-            self._connection.put_file(str(piece), f"{name}.{offset}.part")
+            if self._talk is not None and fact.get("stream"):
+                self._talk.put(piece, f"{name}.{offset}.part")
+            else:
+                self._connection.put_file(str(piece), f"{name}.{offset}.part")
 
         try:
             self._sent += send(file, start, order.bandwidth, put)
@@ -183,15 +222,27 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
             raise HostSilent(f"the build could not be sent: {_one_line(str(error))}") from error
 
     def _ask(self, verb: str, order: Order, *, sent: str = "0") -> dict[str, Any]:
-        text = host_script(order.strategy) + order.call(verb, sent=sent, user=self._login_name())
+        if self._talk is not None:
+            return self._ask_on(self._talk, verb, sent)
+        text = host_script(order.strategy) + order.call("main", verb, sent=sent, user=self._login_name())
         self._sent += len(text)
         ended = self._low_level_execute_command(COMMAND, in_data=text, executable=SHELL)
         for line in reversed(ended["stdout_lines"]):
-            if line.startswith(f'{{"format":"{FORMAT}"'):
+            if line.startswith(ANSWER):
                 return _plain(json.loads(line))
         raise HostSilent(
             f"exit code {ended['rc']}: {_one_line(ended['stderr'] or ended['stdout'] or 'it said nothing')}"
         )
+
+    def _ask_on(self, talk: Conversation, verb: str, sent: str) -> dict[str, Any]:
+        """The next call of a conversation; its first went with the script."""
+        if self._asked:
+            talk.say(f"call {verb} {sent}")
+        self._asked = True
+        while not (line := talk.hear()).startswith(ANSWER):
+            pass  # what a profile of the login shell says
+        self._begun = True
+        return _plain(json.loads(line))
 
     def _login_name(self) -> str:
         """Who the build arrives as; the script gives that person the folder to put it in."""
@@ -229,11 +280,11 @@ class Order:
         at_hand = (patch for patch in self.patches if patch.build == wanted and patch.base in bases.split())
         return next(at_hand, None)
 
-    def call(self, verb: str, *, sent: str, user: str) -> str:
+    def call(self, function: str, verb: str, *, user: str, sent: str = "0") -> str:
         """The last lines of what is sent: the call, and its inputs. No line of them can end the here-document."""
         values = (*self.inputs.items(), *self.pairs, ("sent", sent), ("user", user), ("end", "inputs"))
         lines = "".join(f"{name}={value}\n" for name, value in values)
-        return f"main {verb} <<'UPGRADER_INPUTS'\n{lines}UPGRADER_INPUTS\n"
+        return f"{function} {verb} <<'UPGRADER_INPUTS'\n{lines}UPGRADER_INPUTS\n"
 
 
 def parse_order(arguments: Mapping[str, Any], host: str) -> Order:

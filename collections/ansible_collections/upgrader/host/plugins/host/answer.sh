@@ -19,6 +19,7 @@ tell_need() { # which build, where to send it, how much of it is here already, a
     number have "$have"
     member prefix "$prefix"
     member bases "$bases"
+    member stream "$talking"
 }
 
 last_words() { # the last line that the last command said

@@ -46,7 +46,9 @@ read_journal() {
 # (process ended, or the host booted) is set aside by whoever makes the folder named after it.
 take_lock() {
     mkdir -p "$state" 2>/dev/null || refuse rights "could not make $state"
-    me=$$.$(start_of $$).$boot
+    # Not $$: in a conversation every call is a process of its own.
+    IFS=' ' read -r me _ </proc/self/stat
+    me=$me.$(start_of "$me").$boot
     tries=$((wait_seconds * 5 + 1))
     until ln -sn "$me" "$state/lock" 2>/dev/null; do
         holder=$(readlink "$state/lock") || { [ -w "$state" ] || refuse rights "could not write below $state"; continue; }

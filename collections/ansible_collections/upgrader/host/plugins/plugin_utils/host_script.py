@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-SHARED = ("front", "judge", "receive", "limit", "journal", "answer")
+SHARED = ("front", "judge", "receive", "limit", "journal", "answer", "conversation")
 VERSIONED = ("verbs", "configure", "deadman", "switch", "service", "user")  # what has a version before and after, and a service
 DATABASE = (*VERSIONED, "unpack", "versions", "database/site", "restore_point", "strategy/database")
 # What differs for each product that a database may be of.
