@@ -11,7 +11,11 @@ switch() {
     strategy_switch || give_way "$step" "$(last_words)"
     start_service "$version" || give_way restart "$(last_words)"
     count_downtime
+    strategy_lasts # a power cut before this is taken back at boot, wherever the link points then
 }
+
+# shellcheck disable=SC2329 # a strategy may have its own
+strategy_lasts() { :; } # what the switch changed is on disk
 
 count_downtime() { # from the stop to the end of the start command; the watching client knows better
     tick
@@ -67,6 +71,7 @@ take_back() { # reason
         stays_up "$from" || undo_fails settle "version $from did not stay up" || return 1
         is_healthy "$from" || undo_fails health "version $from: $(last_words)" || return 1
     fi
+    strategy_lasts
     record taken-back
     disarm
     forget_build

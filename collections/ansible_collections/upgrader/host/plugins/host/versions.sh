@@ -32,10 +32,11 @@ put_beside() { # the finished folder gets its name at once; a half one never has
     fi
     mv -T "$unpacked" "$home" || lose unpack "could not name $home"
     rm -rf "$versions/.$version.old"
+    ready_link "$version" || lose switch "could not make $link.new"
 }
 
 strategy_clean() { # what a run left that never switched
-    rm -rf "$versions"/.*.new "$versions"/.*.old
+    rm -rf "$versions"/.*.new "$versions"/.*.old "$link.new"
 }
 
 strategy_switch() { point_current "$version"; }
@@ -46,14 +47,24 @@ strategy_can_go_back() { # false, with detail, when the version to go back to is
     [ -z "$from" ] || [ -d "$versions/$from" ] || { detail="version $from is no longer on this host"; return 1; }
 }
 
-point_current() { # version, or nothing: one rename, so that there is no moment without a version
+# One rename, so that there is no moment without a version; what can be made before the service stops is made by `ready_link`.
+point_current() { # version, or nothing
     if [ -z "$1" ]; then
         rm -f "$link"
     else
-        rm -f "$link.new"
-        ln -s "versions/$1" "$link.new" && mv -fT "$link.new" "$link"
-    fi 2>"$output" && { sync "$root/$system" 2>/dev/null || sync; }
+        [ "$link_ready" = "$1" ] || ready_link "$1"
+        link_ready=''
+        mv -fT "$link.new" "$link"
+    fi 2>"$output"
 }
+
+link_ready=''
+ready_link() { # version
+    rm -f "$link.new"
+    ln -s "versions/$1" "$link.new" && link_ready=$1
+}
+
+strategy_lasts() { sync "$root/$system" 2>/dev/null || sync; }
 
 strategy_prune() { prune_versions; }
 

@@ -184,7 +184,7 @@ strategy_switch() { # twice is once
         rm -rf "$safe"/statements.* "$safe"/rows.*
     fi
     step=switch
-    db_take_writes && point_current "$version"
+    db_take_writes && point_current "$version" && strategy_lasts # no boot may find the old program and the new database
 }
 
 # Every migration in its order, each statement noted in $steps. False, with words in $output that say which one failed.
@@ -272,11 +272,11 @@ strategy_back() { # twice is once
         db_take_writes || return 1
     fi
     step=switch
-    point_current "$from"
+    point_current "$from" && strategy_lasts
 }
 
 strategy_clean() {
-    rm -rf "$versions"/.*.new "$versions"/.*.old "$safe/try.dump"
+    rm -rf "$versions"/.*.new "$versions"/.*.old "$link.new" "$safe/try.dump"
 }
 
 strategy_prune() {
