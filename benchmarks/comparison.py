@@ -12,7 +12,7 @@ from benchmarks.contenders import Contender, PlainPlaybook, Pyinfra, SshScript, 
 from benchmarks.cost import Cost, Meter, Peak, median, watched_memory
 from benchmarks.fleet import Fleet
 from benchmarks.polling import polled
-from benchmarks.vendor_drop import NEW, build_bench_drop
+from benchmarks.vendor_drop import NEW, OLD, build_bench_drop
 from upgrader.lab.janitor import temporary_lab
 
 QUIET_SECONDS = 0.5  # what the run before left behind may end
@@ -82,6 +82,17 @@ def memory(meter: Meter, *, hosts: int, megabytes: int) -> Peak:
             ours.command(first=True).run(started)
         fleet.check(NEW)
     return peak
+
+
+def delta(*, hosts: int, megabytes: int) -> tuple[int, int]:
+    """Bytes sent to one host that holds the old build, of which a twentieth differs; and those of the new build."""
+    with fleet_of(hosts, megabytes) as (fleet, folder):
+        ours = Upgrader(fleet, folder / "upgrader")
+        ours.prepare(rounds=1, versions=(OLD, NEW))
+        fleet.keep_base(fleet.drop.old)
+        ours.command(first=True).run()
+        fleet.check(NEW)
+        return max(ours.bytes_sent()), fleet.drop.new.archive.stat().st_size
 
 
 def downtime(*, hosts: int, megabytes: int) -> Sequence[tuple[str, float, float]]:

@@ -80,11 +80,12 @@ class Upgrader:
     changes: list[str] = field(default_factory=list)
     hospital: Hospital = field(init=False)
 
-    def prepare(self, rounds: int) -> None:
+    def prepare(self, rounds: int, versions: Sequence[str] = (NEW,)) -> None:
         """Every change is planned and signed while the hosts run the old version; each is applied once."""
         self.hospital = Hospital.build(self.folder, self.fleet.lab, self.folder, drop=self.fleet.drop.drop)
         everybody = ("--wave-size", str(len(self.fleet.hosts)), "--canaries", "0")
-        self.hospital.staged(NEW)
+        for version in versions:
+            self.hospital.staged(version)
         self.changes = [self.hospital.change_planned(NEW, *everybody) for _ in range(2 * rounds)]
 
     def command(self, *, first: bool) -> Command:
@@ -92,6 +93,12 @@ class Upgrader:
         who = ("--site", str(self.hospital.clone(ENGINEER)), "--as", ENGINEER, "--key", key)
         words = (sys.executable, "-m", "upgrader", *who, "apply", self.changes.pop(0))
         return Command(words, {**os.environ, **self.hospital.surroundings()}, self.folder)
+
+    def bytes_sent(self) -> Sequence[int]:
+        """What each host was sent, as the journals of all changes tell it."""
+        lines = [line for path in self.hospital.state.rglob("journal*") if path.is_file() for line in path.open()]
+        facts = [json.loads(line) for line in lines if line.startswith("{")]
+        return [fact["data"]["bytes_sent"] for fact in facts if "bytes_sent" in fact.get("data", {})]
 
 
 @dataclass(slots=True)

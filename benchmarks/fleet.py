@@ -39,6 +39,13 @@ class Fleet:
             list(pool.map(lambda host: self._reset_host(host, build, golden), self.hosts))
             list(pool.map(self._start_host, self.hosts))
 
+    def keep_base(self, build: Build) -> None:
+        """Every host keeps the archive of the build that it runs, as it does after an upgrade where it has zstd."""
+        for host in self.hosts:
+            state = Path(host.upgrader_state) / SYSTEM
+            state.mkdir(parents=True, exist_ok=True)
+            shutil.copy(build.archive, state / f"{build.sha256}.base.gz")
+
     def stop(self) -> None:
         for host in self.hosts:
             self._stop_host(host)
