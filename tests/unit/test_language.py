@@ -134,8 +134,10 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "form.block": Block,
     "form.field": Field,
     "form.missing": [Missing.ASKED, Missing.TESTED],
+    "work": ["job-defer", "job-fail", "interface", "interface-replay"],
     "form.phrase": [
         *("affected", "notice-owners", "stands-in"),
+        *("job-defer", "job-fail", "interface", "interface-replay"),
         *("downgrade", "more-statements", "rows", "rows-kept"),
         *(
             "accepted",

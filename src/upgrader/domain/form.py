@@ -347,6 +347,7 @@ def _how(known: Known) -> Lines:
         Field.STEPS: (
             *(_wave(known, number) for number in range(len(plan.waves))[:MOST_WAVES]),
             *([Phrase("more-waves", {"count": str(len(plan.waves))})] if len(plan.waves) > MOST_WAVES else []),
+            *(Phrase(*told) for told in (plan.release.work.told if plan.release.work else ())),
             Phrase("probes", {"probes": ", ".join(probe.name for probe in plan.probes)}),
             Phrase("soak", {"minutes": f"{plan.soak.seconds / 60:g}"}),
         ),

@@ -34,6 +34,7 @@ from upgrader.domain.release import (
 )
 from upgrader.domain.request import Kind, Request, WaveSizes, WhenUnstable
 from upgrader.domain.version_order import is_older
+from upgrader.domain.work import Work
 
 FORMAT = "upgrader.plan/1"
 LARGEST_PLAN = 64 * 1024 * 1024
@@ -124,6 +125,7 @@ class PlannedRelease:
     takes: Takes | None = None
     busy: Busy | None = None
     database: DatabaseTerms | None = None
+    work: Work | None = None
 
     @property
     def name(self) -> str:
@@ -290,7 +292,7 @@ def make_plan(materials: Materials) -> Plan:
         waves=_waves(hosts, request.waves),
         thresholds=release.thresholds,
         probes=release.probes,
-        wave_timeout_seconds=_wave_timeout(release),
+        wave_timeout_seconds=release.longest_seconds,
         confirm_seconds=120,
         soak=PlannedSoak(
             int(request.soak.duration.total_seconds()),
@@ -305,12 +307,6 @@ def make_plan(materials: Materials) -> Plan:
         late=request.late,
         affects=materials.affects,
     )
-
-
-def _wave_timeout(release: Release) -> int:
-    """When a playbook is stopped that does not come to its end: far beyond what the release declares for one host."""
-    declared = (release.takes.upgrade_seconds, release.takes.rollback_seconds) if release.takes else (0,)
-    return max(900, 3 * max(declared)) + (release.database.longest_seconds if release.database else 0)
 
 
 def _waves(hosts: Sequence[PlannedHost], sizes: WaveSizes) -> tuple[Wave, ...]:
@@ -397,6 +393,7 @@ def _planned_release(materials: Materials, newer: Sequence[PlannedHost]) -> Plan
         correction=planned(release.correction, materials.statements) if release.correction else None,
         packager=release.packager,
         database=release.database,
+        work=release.work,
     )
 
 

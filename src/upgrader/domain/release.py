@@ -11,6 +11,7 @@ from upgrader.domain.database import DatabaseTerms, DataPromise
 from upgrader.domain.digest import Digest
 from upgrader.domain.names import FileName, PersonId, SystemId, Version
 from upgrader.domain.probe import Probe
+from upgrader.domain.work import Work
 
 
 class Strategy(StrEnum):
@@ -204,6 +205,7 @@ class Release:
     takes: Takes | None = None
     busy: Busy | None = None
     database: DatabaseTerms | None = None  # for the strategy of that name only
+    work: Work | None = None
 
     @property
     def name(self) -> str:
@@ -218,6 +220,13 @@ class Release:
             return self.documents
         files = {migration.sql for migration in self.database.migrations}
         return (*self.documents, *(b for b in self.builds if b.file in files and b.size <= LARGEST_SHOWN))
+
+    @property
+    def longest_seconds(self) -> int:
+        """When a playbook is stopped that does not come to its end: far beyond what is declared here for one host."""
+        declared = (self.takes.upgrade_seconds, self.takes.rollback_seconds) if self.takes else (0,)
+        waits = [terms.longest_seconds for terms in (self.database, self.work) if terms is not None]
+        return max(900, 3 * max(declared)) + sum(waits)
 
     def may_follow(self, installed: str) -> bool:
         """Whether this release may be put over `installed`; an empty text is a host that has nothing yet."""

@@ -88,12 +88,14 @@ def _patched(patches: Sequence[Patch]) -> Mapping[str, Any]:
 
 
 def _terms(release: Release | PlannedRelease) -> Mapping[str, Any]:
-    """What only one strategy asks for."""
+    """What only one strategy asks for, and what is known of work that comes by itself."""
     found = {
         "package": release.package,
         "files": release.files,
         "correction": _correction(release),
         "database": release.database,
+        "interface": release.work.interface if release.work else None,
+        "job": release.work.job if release.work else None,
     }
     return {name: plain.to_plain(terms) for name, terms in found.items() if terms is not None}
 

@@ -86,6 +86,7 @@ def plan(plan: Plan, texts: Texts) -> Lines:
         *[_wave_line(wave, plan, texts) for wave in plan.waves],
         *(statements(plan.release.correction, texts) if plan.release.correction else ()),
         *(database_lines(plan.release.database, texts) if plan.release.database else ()),
+        *([f"  {texts(f'work.{code}', **told)}" for code, told in plan.release.work.told] if plan.release.work else ()),
         f"  {texts('plan.window')}: {local(plan.window.opens, plan.window.zone)} → "
         f"{local(plan.window.closes, plan.window.zone)} ({plan.window.zone})",
         *([f"  {_late_line(plan.late, texts)}"] if plan.late else []),

@@ -34,6 +34,7 @@ from upgrader.adapters.documents.models import (
 from upgrader.adapters.documents.reading import read_document
 from upgrader.adapters.documents.strategy import FilesModel, PackageModel, strategy_findings
 from upgrader.adapters.documents.values import matching, one_of, prose, seconds, text, whole, wrong
+from upgrader.adapters.documents.work import InterfaceModel, JobModel, work_of
 from upgrader.adapters.documents.yaml_nodes import Text, describe
 from upgrader.domain.build_kind import BuildKind, kind_of_name
 from upgrader.domain.database import DataPromise
@@ -296,6 +297,8 @@ class _Release(Model):
     downtime: Annotated[int, reads(seconds(0, DAY))]
     takes: _Takes | None = None
     busy: _Busy | None = None
+    interface: InterfaceModel | None = None
+    job: JobModel | None = None
     data: Annotated[DataPromise, reads(one_of(DataPromise))]
     builds: Annotated[tuple[_Build, ...], at_least_one()]
     documents: tuple[_Build, ...] = ()
@@ -321,7 +324,8 @@ class _Release(Model):
                 [probe.name for probe in self.probes],
                 has_service=self.service is not None,
             )
-        others = {"service": self.service, "health": self.health, "config": self.config, "keep": self.keep}
+        others: dict[str, object] = {"service": self.service, "health": self.health, "config": self.config}
+        others |= {"keep": self.keep, "interface": self.interface, "job": self.job}
         yield from correction_findings(
             is_correction=is_correction,
             correction=self.correction,
@@ -389,4 +393,5 @@ class _Release(Model):
             takes=self.takes.to_domain() if self.takes else None,
             busy=self.busy.to_domain() if self.busy else None,
             database=self.database.to_domain(self.data) if self.database else None,
+            work=work_of(self.interface, self.job),
         )

@@ -27,7 +27,7 @@ from ansible_collections.upgrader.host.plugins.plugin_utils.conversation import 
 from ansible_collections.upgrader.host.plugins.plugin_utils.holding import is_held
 from ansible_collections.upgrader.host.plugins.plugin_utils.host_script import STRATEGIES, host_script
 from ansible_collections.upgrader.host.plugins.plugin_utils.secret_values import SecretMissing, resolved, withheld
-from ansible_collections.upgrader.host.plugins.plugin_utils.strategy_terms import script_of, strategy_terms
+from ansible_collections.upgrader.host.plugins.plugin_utils.strategy_terms import script_of, strategy_terms, work_terms
 from ansible_collections.upgrader.host.plugins.plugin_utils.transfer import right_start, send
 
 FORMAT = "upgrader.host/1"
@@ -339,6 +339,7 @@ def _order(
         pairs=(
             *_listed("build", builds),
             *strategy_terms(upgrade),
+            *work_terms(upgrade),
             *_pairs(upgrade, _parameters(verb, arguments)),
         ),
     )

@@ -101,11 +101,19 @@ read_inputs() {
             config.to) configs="$configs|$value$NEWLINE" ;;
             parameter.*) parameters=$parameters${line#parameter.}$NEWLINE ;;
             end) complete=$value ;;
-            *) strategy_input "${line%%=*}" "$value" || refuse input "unknown line: $line" ;;
+            *) other_input "${line%%=*}" "$value" || refuse input "unknown line: $line" ;;
         esac
     done
     check_inputs
 }
+
+# shellcheck disable=SC2329 # the part for work has its own
+other_input() { # name value: of a strategy; parts that have inputs of their own come first
+    strategy_input "$1" "$2"
+}
+
+# shellcheck disable=SC2329 # as well
+check_other_inputs() { :; }
 
 check_inputs() {
     [ "$complete" = inputs ] || refuse input 'the inputs were cut short'
@@ -134,6 +142,7 @@ check_inputs() {
         script) [ -n "$script" ] || refuse input 'no service script is named' ;;
         *) refuse input "unknown service manager $manager" ;;
     esac
+    check_other_inputs
     strategy_check
 }
 

@@ -24,7 +24,7 @@ read_journal() {
         case $fact in
             armed | healthy) open_key=$who open_fact=$fact open_from=$old open_to=$new open_boot=$boot_then open_deadline=$said ;;
             switch-started | undo-started) open_key=$who open_fact=$fact open_from=$old open_to=$new ;;
-            confirmed | taken-back | undo-failed | failed) open_key='' ;;
+            confirmed | taken-back | undo-failed | failed | deferred) open_key='' ;;
         esac
         if [ "$who" = "$key" ]; then
             key_fact=$fact key_from=$old key_to=$new

@@ -1,7 +1,10 @@
 # The switch, and the way back.
 
 switch() {
-    record switch-started || lose journal 'the journal of this host could not be written'
+    if ! record switch-started; then
+        after_way_back || :
+        lose journal 'the journal of this host could not be written'
+    fi
     changed=true
     install_unit "$(strategy_home "$version")/$unit" || give_way service "$(last_words)"
     tick
@@ -56,6 +59,7 @@ take_back() { # reason
     changed=true
     was_started=$(started_switching)
     if [ -n "$was_started" ]; then
+        before_way_back || undo_fails "$step" "$detail" || return 1
         tick
         stopped_at=${stopped_at:-$clock}
         stop_service "$to" && stop_service "$from" || undo_fails stop "$(last_words)" || return 1
@@ -72,6 +76,7 @@ take_back() { # reason
         is_healthy "$from" || undo_fails health "version $from: $(last_words)" || return 1
     fi
     strategy_lasts
+    after_way_back || undo_fails "$step" "version ${from:-none}: $(last_words)" || return 1
     record taken-back
     disarm
     forget_build

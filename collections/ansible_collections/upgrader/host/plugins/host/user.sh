@@ -22,9 +22,9 @@ wait_for_user() { # between staging and the switch
 }
 
 find_busy_program() { # in the version that comes, else in the one that runs
-    for home in "$version" "$from"; do
-        [ -n "$home" ] || continue
-        folder_of "$home"
+    for holder in "$version" "$from"; do
+        [ -n "$holder" ] || continue
+        folder_of "$holder"
         [ ! -e "$folder/${busy%% *}" ] || { busy_folder=$folder && return 0; }
     done
     return 1
@@ -38,8 +38,8 @@ tell_user() { # a notice that can't be shown is no reason to stop; its words are
     [ -z "$notice" ] || run_limited 20 "$busy_folder" sh -c "$notice" || record notice-failed "$(last_words)"
 }
 
-defer() { # detail: nothing was switched; what was received stays for the next time
+defer() { # detail, step if it is not `busy`: nothing was switched; what was received stays for the next time
     strategy_clean
     record deferred "$1"
-    answer busy busy "$1"
+    answer busy "${2:-busy}" "$1"
 }

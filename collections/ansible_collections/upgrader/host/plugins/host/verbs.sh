@@ -53,6 +53,7 @@ apply() { # from the version that runs to the one that is meant, or as it was
     esac
     if resumes; then go_on; else begin; fi
     settle_and_check
+    let_work_in
     record healthy "$(deadline)" || give_way journal 'the journal of this host could not be written'
     answer upgraded healthy "$remark"
 }
@@ -66,6 +67,7 @@ begin() {
     strategy_prepare
     wait_for_user
     arm
+    keep_work_out
     switch
 }
 
@@ -94,6 +96,7 @@ confirm() { # the controller has seen the result: keep it
     forget_old_builds
     strategy_prune
     forget_old_units
+    forget_held
     answer upgraded confirmed ''
 }
 

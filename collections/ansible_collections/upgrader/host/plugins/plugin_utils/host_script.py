@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 SHARED = ("front", "judge", "receive", "limit", "journal", "answer", "conversation")
-VERSIONED = ("verbs", "configure", "deadman", "switch", "service", "user")  # what has a version before and after, and a service
+# What has a version before and after, and a service.
+VERSIONED = ("verbs", "configure", "deadman", "switch", "service", "user", "work", "messages", "job")
 DATABASE = (*VERSIONED, "unpack", "versions", "database/site", "restore_point", "strategy/database")
 # What differs for each product that a database may be of.
 PRODUCTS = {

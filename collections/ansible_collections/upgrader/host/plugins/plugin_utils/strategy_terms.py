@@ -1,5 +1,5 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a strategy alone asks of the variable `upgrade`, as inputs of the transaction script."""
+"""What a strategy alone asks of the variable `upgrade`, and what work that comes by itself does, as inputs of the transaction script."""
 
 from __future__ import annotations
 
@@ -33,6 +33,26 @@ def strategy_terms(upgrade: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield from _database(upgrade["database"], upgrade["builds"])
         case "data-fix":
             yield from _correction(upgrade["correction"])
+
+
+def work_terms(upgrade: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The same for work that comes by itself, where the release has any: messages, jobs."""
+    if messages := upgrade.get("interface"):
+        yield "intake_stop", str(messages["intake"]["stop"])
+        yield "intake_start", str(messages["intake"]["start"])
+        yield "queue", str(messages["queue"])
+        yield "drain_seconds", str(int(messages["drain_seconds"]))
+        yield "count_in", str(messages["count_in"])
+        yield "count_out", str(messages["count_out"])
+        yield "replay", str(messages.get("replay", ""))
+        yield "held_back", str(messages.get("held", ""))
+    if job := upgrade.get("job"):
+        yield "job", str(job["command"])
+        yield "job_seconds", str(int(job["wait_seconds"]))
+        yield "job_then", str(job["then"])
+        schedule = job.get("schedule", {})
+        yield "schedule_stop", str(schedule.get("stop", ""))
+        yield "schedule_start", str(schedule.get("start", ""))
 
 
 def _package(terms: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

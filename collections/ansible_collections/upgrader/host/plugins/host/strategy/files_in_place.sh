@@ -36,6 +36,8 @@ strategy_programs() { printf 'tar find sort stat chown cut du tail'; }
 
 strategy_home() { printf '%s' "$place"; }
 
+strategy_data() { strategy_home; }
+
 strategy_read() {
     current='' digest=''
     if [ -r "$place/$version_file" ]; then IFS=' ' read -r current _ <"$place/$version_file"; fi

@@ -49,6 +49,8 @@ strategy_programs() { printf 'apt-get dpkg dpkg-deb dpkg-query du env tar'; }
 
 strategy_home() { printf '%s' "${home:-/}"; }
 
+strategy_data() { strategy_home; }
+
 strategy_read() { # a package that dpkg left half done counts as the version that was being put in
     current='' digest=''
     command -v dpkg-query >/dev/null || return 0
