@@ -22,6 +22,8 @@ VARYING = (
     (re.compile(r"\b(CHG)-[0-9]{4}-"), r"\1-year-"),
     (re.compile(r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}\b"), "a time"),
     (re.compile(r"\b[0-9]+\.[0-9] (s|秒)"), r"n.n \1"),
+    (re.compile(r"\b(about|way back) [0-9]+ (s|min)\b"), r"\1 n"),
+    (re.compile(r"(约|回退) [0-9]+ (秒|分钟)"), r"\1 n"),
     (re.compile(r"[0-9]+(?= ?(of [0-9]+ measurements|measurements|entries|次|条))"), "n"),
     (re.compile(r"(of |测量 ?|共 ?)[0-9]+"), r"\1n"),
     (re.compile(r"[ ]+"), " "),

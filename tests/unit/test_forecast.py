@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 import builders
 from fakes import Break, Hospital, Killed
+from upgrader import render
 from upgrader.domain.calendar import Calendar, CalendarRule, Daily, Days, Meaning, Workdays
+from upgrader.domain.change import view
 from upgrader.domain.errors import ExitCode, OutsideWindow
 from upgrader.domain.forecast import ASSUMED, SHORTEST, Forecast, Ground, Work, experience, foretell
 from upgrader.domain.journal import History
@@ -19,7 +21,9 @@ from upgrader.domain.playbook import PlaybookRun
 from upgrader.domain.release import Takes
 from upgrader.domain.verdict import Reading
 from upgrader.flow.apply import apply_change
+from upgrader.flow.forecast import outlook, outlook_of
 from upgrader.flow.roll_back import roll_back_change
+from upgrader.language import Language, Texts
 
 LONGEST = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)
@@ -183,6 +187,40 @@ def test_what_a_release_declares_for_a_host_is_reserved_for_all_of_them() -> Non
 
     with pytest.raises(OutsideWindow, match="last-safe-moment-over"):
         apply_change(hospital.site(), builders.CHANGE, hospital.progress)
+
+
+def test_every_wave_shows_its_length_the_way_back_and_its_last_safe_moment() -> None:
+    hospital = Hospital(release=builders.make_release(takes=Takes(upgrade_seconds=600, rollback_seconds=1200)))
+    plan, site = hospital.plan, hospital.site()
+
+    expected = outlook(site, plan)
+
+    assert expected is not None
+    assert list(expected.waves) == [wave.number for wave in plan.waves]
+    for number, one in expected.waves.items():
+        assert (one.wave_ground, one.back_ground) == (Ground.DECLARED, Ground.DECLARED)
+        assert one.way_back >= timedelta(seconds=1200)
+        assert expected.last_safe_moment(number) == plan.window.closes - one.wave - one.way_back
+    assert expected.begin_by == plan.window.closes - expected.length - expected.way_back
+    shown = " ".join(render.outlook(expected, plan.window.zone, Texts(Language.EN)))
+    assert f"{expected.last_safe_moment(0).astimezone(ZoneInfo(plan.window.zone)):%Y-%m-%d %H:%M}" in shown
+    assert all(len(line) <= 80 for line in render.outlook(expected, plan.window.zone, Texts(Language.EN)))
+
+
+def test_waves_that_are_over_and_windows_that_are_closed_are_not_foretold() -> None:
+    hospital = Hospital()
+    site, plan, history = hospital.site(), hospital.plan, History()
+    for event in (Event.CHANGE_REQUESTED, Event.PLAN_MADE):
+        data = {"plan": plan.digest.hex}
+        history = history.with_entry(history.following(event, data, at=builders.SIGNED, actor="liu.yang"))
+
+    before = outlook_of(site, plan, history, view(history, plan))
+    hospital.clock.now = plan.window.closes
+    after = outlook_of(site, plan, history, view(history, plan))
+
+    assert before is not None
+    assert after is None
+    assert outlook(site, plan, but=[wave.number for wave in plan.waves]) is None
 
 
 def limits_of(hospital: Hospital) -> list[tuple[str, int]]:

@@ -23,6 +23,7 @@ from upgrader.domain.database import DataPromise
 from upgrader.domain.demand import DemandKind
 from upgrader.domain.errors import BadInput, Problem, Refused
 from upgrader.domain.evidence import Ending
+from upgrader.domain.forecast import Ground
 from upgrader.domain.form import Asked, Block, Field, Missing
 from upgrader.domain.inspection import Concern, Round
 from upgrader.domain.lifecycle import Event, State
@@ -123,6 +124,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     + ["state", "person", "key", "trust", "repository", "inventory", "systems"],
     "ending": Ending,
     "event": [event.name.lower() for event in TOLD_EVENTS],
+    "ground": Ground,
     "match": list(Match),
     "fact": [event.replace(" ", "-") for event in Event],
     "inspection.concern": Concern,
@@ -138,6 +140,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "form.phrase": [
         *("affected", "notice-owners", "stands-in"),
         *("job-defer", "job-fail", "interface", "interface-replay"),
+        *("waves-take", "way-back-takes"),
         *("downgrade", "more-statements", "rows", "rows-kept"),
         *(
             "accepted",

@@ -16,16 +16,19 @@ def command(texts: Texts) -> click.Command:
     @pass_desk
     def plan(desk: Desk, change: ChangeId, *, diff: bool) -> None:
         from upgrader.flow.calendar import foresee
+        from upgrader.flow.forecast import outlook
         from upgrader.flow.plan import plan_change
 
         site = desk.open()
         planned = plan_change(site, change, desk.progress, publish=not diff)
+        expected = outlook(site, planned.plan)
         desk.say(*render.plan(planned.plan, desk.texts))
+        desk.say(*render.outlook(expected, planned.plan.window.zone, desk.texts))
         if (answer := foresee(site, planned.plan)) is not None:
             desk.say(*render.foreseen(answer, desk.texts))
         if diff:
             desk.say("", *(planned.diff() or [desk.texts("said.plan-same")]))
-        desk.answer(render.plan_json(planned.plan))
+        desk.answer({**render.plan_json(planned.plan), "forecast": render.outlook_json(expected)})
         if not diff:
             desk.next("next.form" if planned.plan.release.correction is None else "next.dry-run", change=change)
 

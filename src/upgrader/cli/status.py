@@ -17,10 +17,13 @@ def command(texts: Texts) -> click.Command:
     @click.option("--detailed-exitcode", is_flag=True, help=texts("cli.status.detailed"))
     @pass_desk
     def status(desk: Desk, change: ChangeId | None, *, detailed_exitcode: bool) -> int:
+        from upgrader.domain.change import view
         from upgrader.flow.brakes import held_by
         from upgrader.flow.deadline import deadlines
+        from upgrader.flow.forecast import outlook_of
+        from upgrader.flow.history import read_history
         from upgrader.flow.schedule import order_of
-        from upgrader.flow.status import read_change, read_changes
+        from upgrader.flow.status import plan_of, read_changes
 
         site = desk.open()
         if change is None:
@@ -35,17 +38,23 @@ def command(texts: Texts) -> click.Command:
             desk.answer({**render.changes_json(changes, due), "service": render.heartbeat_json(beat)})
             pending = any(one.state not in ENDS for one in changes.values())
         else:
-            one = read_change(site, change)
+            history = read_history(site, change)
+            running = plan_of(site, change, history)
+            one = view(history, running)
+            expected = outlook_of(site, running, history, one)
             found, brake = deadlines(site, {change: one}).get(change), held_by(site, change)
             desk.say(*render.change(change, one, desk.texts, because=one.stopped_because))
             if order := order_of(site, change):
                 desk.say(f"  {render.scheduled(order, site.time_zone, desk.texts)}")
+            if running is not None:
+                desk.say(*render.outlook(expected, running.window.zone, desk.texts))
             if brake is not None:
                 desk.say(f"  {render.brake(brake, desk.texts)}")
             if found is not None:
                 desk.say(f"  {render.deadline(found, desk.texts)}")
+            more = {"held": brake.ask if brake else None, "forecast": render.outlook_json(expected)}
             told = render.change_json(change, one, exit_code=ExitCode.DONE)
-            desk.answer({**told, "deadline": render.deadline_json(found), "held": brake.ask if brake else None})
+            desk.answer({**told, "deadline": render.deadline_json(found), **more})
             desk.next(f"next.after.{one.state}", change=change)
             pending = one.state not in ENDS
         return ExitCode.CHANGES_PENDING if detailed_exitcode and pending else ExitCode.DONE

@@ -3,7 +3,7 @@
 Measured where journals tell, declared by the release where none does, assumed where nobody says anything.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -63,6 +63,53 @@ class Forecast:
     def stops(self, ends: datetime) -> datetime:
         """When the wave's playbook is stopped however far it is: probes and the way back still fit in before `ends`."""
         return ends - self.way_back - self.probing
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What may be expected of all waves of a plan that are still to come, by their numbers; work `ends` by then."""
+
+    waves: Mapping[int, Forecast]
+    ends: datetime
+
+    @property
+    def length(self) -> timedelta:
+        """How long these waves take one after the other."""
+        return sum((expected.wave for expected in self.waves.values()), timedelta())
+
+    @property
+    def way_back(self) -> timedelta:
+        """How long it takes to take back everything after the last wave."""
+        return self.waves[max(self.waves)].way_back
+
+    @property
+    def begin_by(self) -> datetime:
+        """Begun later, the last of these waves would not begin any more."""
+        return self.ends - self.length - self.way_back
+
+    @property
+    def ground(self) -> Ground:
+        """What the waves' estimates stand on: the weakest ground of any of them."""
+        weakest_first = (Ground.ASSUMED, Ground.DECLARED, Ground.MEASURED)
+        return min((expected.wave_ground for expected in self.waves.values()), key=weakest_first.index)
+
+    @property
+    def back_ground(self) -> Ground:
+        return self.waves[max(self.waves)].back_ground
+
+    def last_safe_moment(self, number: int) -> datetime:
+        return self.waves[number].last_safe_moment(self.ends)
+
+    @property
+    def told_of_waves(self) -> tuple[str, Mapping[str, str | datetime]]:
+        """The code of a text of the form, and its fields."""
+        return "waves-take", {"minutes": in_minutes(self.length), "ground": self.ground}
+
+    @property
+    def told_of_way_back(self) -> tuple[str, Mapping[str, str | datetime]]:
+        """The code of a text of the form, and its fields."""
+        minutes = in_minutes(self.way_back)
+        return "way-back-takes", {"minutes": minutes, "ground": self.back_ground, "by": self.begin_by}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +185,11 @@ def _by_size(known: Sequence[Took], hosts: int) -> timedelta:
 def in_batches(hosts: int, side_by_side: int, seconds: int) -> timedelta:
     """How long so many hosts take when each takes so many seconds and `side_by_side` are worked on at a time."""
     return timedelta(seconds=-(-hosts // max(1, side_by_side)) * seconds)
+
+
+def in_minutes(length: timedelta) -> str:
+    """Whole minutes, never fewer than it takes."""
+    return str(-int(-length.total_seconds() // 60))
 
 
 def _waves(entries: Sequence[Entry]) -> Iterator[Took]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from upgrader.domain.dependency import Graph
+from upgrader.domain.forecast import Outlook
 from upgrader.domain.names import SystemId
 from upgrader.domain.paper import PlanCode
 from upgrader.domain.particulars import ChangeClass, ChangeType
@@ -194,6 +195,7 @@ class Known:
     sm3: Mapping[str, str]
     afterwards: Mapping[Field, tuple[Line, ...]]
     systems: Graph = field(default_factory=lambda: Graph({}))  # as described in the inventory
+    outlook: Outlook | None = None  # how long it takes, and until when it may begin
 
 
 def make_form(known: Known) -> Form:
@@ -270,9 +272,8 @@ def _what(known: Known) -> Lines:
     shown = ", ".join(host.name for host in plan.hosts[:MOST_HOSTS]) + (" …" if len(plan.hosts) > MOST_HOSTS else "")
     sums: list[Line] = []
     for build in plan.release.builds:
-        sums += [str(build.file), f"SHA-256 {build.sha256.hex}"]
         sm3 = known.sm3.get(build.file)
-        sums.append(f"SM3 {sm3}" if sm3 else Phrase("no-sm3"))
+        sums += [str(build.file), f"SHA-256 {build.sha256.hex}", f"SM3 {sm3}" if sm3 else Phrase("no-sm3")]
     files = [Phrase("build", {"file": b.file, "size": _size(b.size)}) for b in plan.release.builds]
     config = [Phrase("config", {"files": ", ".join(file.target for file in plan.release.config)})]
     return {
@@ -349,12 +350,14 @@ def _how(known: Known) -> Lines:
             *([Phrase("more-waves", {"count": str(len(plan.waves))})] if len(plan.waves) > MOST_WAVES else []),
             *(Phrase(*told) for told in (plan.release.work.told if plan.release.work else ())),
             Phrase("probes", {"probes": ", ".join(probe.name for probe in plan.probes)}),
+            *([Phrase(*known.outlook.told_of_waves)] if known.outlook else []),
             Phrase("soak", {"minutes": f"{plan.soak.seconds / 60:g}"}),
         ),
         Field.BACKUP: (*_restore_point(plan), said.backup),
         Field.ROLLBACK: (
             Phrase("stops", limits),
             *([] if plan.release.correction else [Phrase("takes-itself-back", {"seconds": str(plan.confirm_seconds)})]),
+            *([Phrase(*known.outlook.told_of_way_back)] if known.outlook else []),
             *([Phrase(plan.release.database.way_back)] if plan.release.database else []),
             Phrase(f"unstable-{plan.soak.when_unstable}"),
             *([said.rollback_trigger] if said.rollback_trigger else []),
@@ -393,10 +396,7 @@ def _tests(known: Known) -> Lines:
     }
     for record in sorted(known.tests, key=lambda record: record.issued):
         told: Fields = {"name": name_of(known, record.person), "at": record.issued, "cases": record.cases}
-        lines[fields[record.stage]] = (
-            Phrase(f"test-{record.result}", told),
-            *([record.reason] if record.reason else []),
-        )
+        lines[fields[record.stage]] = (Phrase(f"test-{record.result}", told), *filter(None, [record.reason]))
     return lines
 
 

@@ -1,13 +1,24 @@
 """The last safe moment: no wave begins that could not be taken back before the time for it is over."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from upgrader.domain.change import Change
 from upgrader.domain.errors import OutsideWindow
-from upgrader.domain.forecast import TELLING, Experience, Forecast, Work, experience, foretell, in_batches
+from upgrader.domain.forecast import (
+    TELLING,
+    Experience,
+    Forecast,
+    Outlook,
+    Work,
+    experience,
+    foretell,
+    in_batches,
+)
 from upgrader.domain.journal import History
+from upgrader.domain.lifecycle import State
 from upgrader.domain.plan import Plan, Wave
 from upgrader.domain.probe import Probe
 from upgrader.flow.running import longest_run
@@ -15,6 +26,7 @@ from upgrader.flow.site import Site
 
 MOST_EARLIER = 20
 PROBED_SIDE_BY_SIDE = 20
+TO_COME = frozenset({State.REQUESTED, State.PLANNED, State.AUTHORIZED, State.SCHEDULED, State.APPLYING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +87,28 @@ def _foretell(
     )
 
 
+def outlook(site: Site, plan: Plan, history: History | None = None, *, but: Collection[int] = ()) -> Outlook | None:
+    """What may be expected of each wave of a plan, `but` for those that are over; None when all of them are.
+
+    Work ends with the window that was signed. A calendar that closes earlier is looked at when a wave would begin.
+    """
+    earlier = earlier_experience(site, plan)
+    left = [wave for wave in plan.waves if wave.number not in but]
+    foretold = {wave.number: forecast(site, plan, history or History(), wave, earlier) for wave in left}
+    return Outlook(foretold, plan.window.closes) if foretold else None
+
+
+def outlook_of(site: Site, plan: Plan | None, history: History, change: Change) -> Outlook | None:
+    """What may be expected of the waves that are still to come; None once nothing more will begin in this window."""
+    if plan is None or change.state not in TO_COME or site.clock() >= plan.window.closes:
+        return None
+    return outlook(site, plan, history, but=[number for number, wave in change.waves.items() if wave.verdict])
+
+
 def whole_length(site: Site, plan: Plan, history: History) -> timedelta:
     """How long all waves of a plan take, and the way back after the last one, as far as one knows."""
-    earlier = earlier_experience(site, plan)
-    foretold = [forecast(site, plan, history, wave, earlier) for wave in plan.waves]
-    return sum((expected.wave for expected in foretold), foretold[-1].way_back)
+    expected = outlook(site, plan, history)
+    return expected.length + expected.way_back if expected else timedelta()
 
 
 def check_last_safe_moment(site: Site, plan: Plan, wave: Wave, kept: Reserve) -> None:

@@ -21,6 +21,7 @@ from upgrader.domain.request import Request
 from upgrader.flow import repository
 from upgrader.flow.authorize import examine
 from upgrader.flow.described import graph_on
+from upgrader.flow.forecast import outlook
 from upgrader.flow.materials import ChangeFiles, need, read_change_files
 from upgrader.flow.roll_back import authorized_plan
 from upgrader.flow.site import Site
@@ -98,6 +99,7 @@ def _known(
         records=tuple(approvals),
         sm3={str(build.file): sm3 for build in plan.release.builds if (sm3 := _sm3(site, build))},
         afterwards={},
+        outlook=outlook(site, plan),
     )
 
 

@@ -17,6 +17,7 @@ FAMILIES: Mapping[str, str] = {
     "because": "because",
     "decision": "decision",
     "event": "fact",
+    "ground": "ground",
     "kind": "kind",
     "legal": "fact",
     "outcome": "outcome",

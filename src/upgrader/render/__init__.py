@@ -32,6 +32,7 @@ from upgrader.render.inspection import sheet as inspection_sheet
 from upgrader.render.known_bad import known_bad, known_bad_json
 from upgrader.render.late import retried, retried_json
 from upgrader.render.locks import locks, locks_json
+from upgrader.render.outlook import outlook, outlook_json
 from upgrader.render.prestaged import prestaged, prestaged_json
 from upgrader.render.schedule import ordered, ordered_json, schedule, schedule_json, scheduled
 from upgrader.render.serve import heartbeat, heartbeat_json, said, said_json
@@ -73,6 +74,8 @@ __all__ = [
     "next_trust_json",
     "ordered",
     "ordered_json",
+    "outlook",
+    "outlook_json",
     "past_trust_json",
     "pending",
     "pending_json",
