@@ -40,6 +40,7 @@ def test_an_emergency_runs_with_one_signature_and_owes_the_others(hospital: Hosp
     hospital.upgrader(OWNER, "accept", change, "--yes")
     assert _code(_try(hospital, ENGINEER, "close", change, "--to", str(tmp_path)), "debt-unpaid")
     assert _code(_try(hospital, HEAD, "sign", change, "reject", "--yes"), "debt-takes-no-other-word")
+    assert _code(_try(hospital, HEAD, "sign", change, "--person", INFORMATION, "--yes"), "debt-needs-key")
 
     normal = hospital.change_ready(GOOD)
     before = _callers(hospital)

@@ -145,6 +145,7 @@ def name_packager(hospital: Hospital) -> None:
 
 def test_a_drop_without_papers_is_drafted_completed_sealed_and_vouched_for(hospital: Hospital, tmp_path: Path) -> None:
     folder = without_papers(hospital, tmp_path / "stick")
+    refusal(asked(hospital, "stage", "--draft", "https://127.0.0.1/stick/"), "source-must-be-local", 2)
     drafted = asked(hospital, "stage", "--draft", str(folder)).json()
     assert (drafted["system"], drafted["version"], drafted["as"], drafted["todos"]) == (SYSTEM, NEXT, NEWER, 2)
 

@@ -289,9 +289,7 @@ def _ask_again(running: Running, before: Examined) -> Examined:
             gate.give_authorization(site, again)
         return again
     with _passed_gate(site, running.plan.change, running.journal, running.actor) as examined:
-        if examined.plan != running.plan:
-            raise Refused("plan-changed-under-way", change=running.plan.change, plan=examined.plan.digest.short)
-    return examined
+        return examined
 
 
 def _reserve(running: Running, latest: Examined, wave: Wave, earlier: Experience) -> Reserve:
@@ -323,6 +321,8 @@ def _passed_gate(
                 raise Refused("schedule-plan-changed", change=change, expected=order.plan[:8], found=found)
             if work_left(journal.history().state) is Work.START:
                 check_none_overdue(site, examined.plan)
+            else:
+                _check_plan_is_kept(journal, examined.plan)
             authorization = gate.give_authorization(site, examined)
         _write_authorization(site, journal, examined, authorization, actor)
         yield examined
@@ -337,6 +337,13 @@ def _refusal_written_down(site: Site, journal: Journal, actor: str, ground: Mapp
         data = {"code": error.code, "fields": error.fields, **ground}
         journal.write(Event.GATE_REFUSED, data, at=site.clock(), actor=actor)
         raise
+
+
+def _check_plan_is_kept(journal: Journal, plan: Plan) -> None:
+    """A change that has begun ends with the plan it began with, whoever signed another one meanwhile."""
+    begun = journal.history().last(Event.APPLY_STARTED)
+    if begun is None or begun.data["plan"] != plan.digest.hex:
+        raise Refused("plan-changed-under-way", change=plan.change, plan=plan.digest.short)
 
 
 def _write_authorization(

@@ -85,15 +85,12 @@ def _papers(site: Site, snapshot: Snapshot, system: str, version: str) -> Releas
 
 
 def _statements(snapshot: Snapshot, folder: str, release: Release) -> tuple[str, ...]:
-    """The lines of a correction, which whoever signs is shown. Raises Refused when they are not those of the build."""
+    """The lines of a correction, which whoever signs is shown; that they are the vendor's was checked just before."""
     if release.correction is None:
         return ()
     (build,) = release.builds
     path = f"{folder}/{build.file}"
-    content = need(snapshot, path)
-    if Digest.of(content) != build.sha256:
-        raise Refused("statements-differ", file=path, expected=build.sha256.short, found=Digest.of(content).short)
-    return read_statements(content, path)
+    return read_statements(need(snapshot, path), path)
 
 
 def _others_staged(site: Site, snapshot: Snapshot, request: Request) -> Mapping[str, ReleasePapers]:
