@@ -359,12 +359,25 @@ def test_a_submodule_is_refused(work: Work, mirror: GitMirror) -> None:
     assert code_of(mirror.refresh) == "git-mode"
 
 
-@pytest.mark.parametrize("name", ["a b", "上线.yml", "x\ny", "a:b", "a\\b", "$(x)", "{{x}}", "-x;y", "a~1"])
+@pytest.mark.parametrize(
+    "name", ["a b", "上线.yml", "x\ny", "a:b", "a\\b", "$(x)", "{{x}}", "-x;y", "a~1", "git~1", "~a", "a~"]
+)
 def test_a_name_with_other_characters_is_refused(work: Work, mirror: GitMirror, name: str) -> None:
     work.write(f"playbooks/{name}")
     work.publish()
 
     assert code_of(mirror.refresh) == "git-path"
+
+
+def test_versions_of_packages_may_be_folders(work: Work, mirror: GitMirror) -> None:
+    places = ("releases/lis/1.0.0+client/release.yml", "releases/lis/1.11.2-1~bpo12+1/release.yml")
+    for place in places:
+        work.write(place)
+    work.publish()
+
+    mirror.refresh()
+
+    assert {file.path for file in mirror.snapshot().files("releases")} >= set(places)
 
 
 def test_names_that_differ_in_case_only_are_refused(work: Work, mirror: GitMirror) -> None:

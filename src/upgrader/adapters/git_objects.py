@@ -19,7 +19,9 @@ SMALL = 16 * 1024  # a record, a signature, a playbook
 TOGETHER = 200  # ids in one question: less than a pipe holds, so git can't wait for us while we wait for git
 
 OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-NAME = re.compile(r"[A-Za-z0-9._-]+")
+# Versions are folders: 2.1.0+client, 1.11.2-1~bpo12+1. No `~` at either end (a home folder, an editor's copy).
+NAME = re.compile(r"[A-Za-z0-9._-]([A-Za-z0-9._+~-]*[A-Za-z0-9._+-])?")
+NOT_PLAIN = re.compile(r"\.{1,2}|\.git|.*~[0-9]+(\..{0,3})?", re.IGNORECASE)  # the last: as Windows shortens a name
 FILE_MODES = frozenset({"100644", "100755"})
 FOLDER_MODE = "40000"
 
@@ -216,4 +218,4 @@ def _object_id(kind: str, content: bytes, id: str) -> str:
 
 def is_plain_name(name: str) -> bool:
     """Whether the gate accepts a file or a folder of this name."""
-    return NAME.fullmatch(name) is not None and name.lower() not in (".", "..", ".git")
+    return NAME.fullmatch(name) is not None and NOT_PLAIN.fullmatch(name) is None
