@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from upgrader.domain.digest import Digest
+
 
 class ProbeKind(StrEnum):
     HTTP = "http"
@@ -32,6 +34,7 @@ class Probe:
     headers: Mapping[str, str] | None = None
     expect_status: int | None = None
     expect_text: str | None = None
+    expect_sha256: Digest | None = None  # of the whole answer: a file that is offered to be fetched
     address: str | None = None
     port: str | None = None
     run: str | None = None

@@ -216,6 +216,7 @@ class _HttpProbe(_Probe):
     url: Annotated[str, reads(_url)]
     expect_status: Annotated[int, reads(whole(100, 599))]
     expect_text: Probed | None = None
+    expect_sha256: Sha256 | None = None
     method: Annotated[str, reads(matching(r"[A-Z]{3,16}", "GET", str))] | None = None
     login: Flag = False
     user: Annotated[str, reads(matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "probe", str))] | None = None
@@ -225,6 +226,8 @@ class _HttpProbe(_Probe):
         yield from super().findings()
         if self.login and self.user is None:
             yield Finding((), "login-without-user", {"key": "user"})
+        if self.expect_sha256 is not None and self.expect_text is not None:  # one file is looked at in one way
+            yield Finding(("expect_text",), "wrong-value", {"expected": "expect_sha256", "found": "expect_text"})
 
     def to_domain(self) -> Probe:
         return Probe(
@@ -241,6 +244,7 @@ class _HttpProbe(_Probe):
             headers=self.headers,
             expect_status=self.expect_status,
             expect_text=self.expect_text,
+            expect_sha256=self.expect_sha256,
         )
 
 

@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from hashlib import sha256
 from http import HTTPStatus
 from socket import SHUT_RDWR, socket
 from threading import Event, Timer
@@ -17,10 +18,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from upgrader.adapters.probes.look import LARGEST_ANSWER, CannotAsk, Sight, filled, measured, needed
 from upgrader.adapters.probes.tcp import why_no_connection
+from upgrader.domain.digest import Digest
 from upgrader.domain.probe import Probe
 from upgrader.domain.verdict import Measurement, Reading
 from upgrader.ports import ProbedHost
 
+PIECE = 1024 * 1024
 CONNECTIONS: Mapping[str, type[http.client.HTTPConnection]] = {
     "http": http.client.HTTPConnection,
     "https": http.client.HTTPSConnection,
@@ -106,12 +109,24 @@ def _ask(connection: http.client.HTTPConnection, url: SplitResult, probe: Probe,
     answer = connection.getresponse()
     if not _is_expected(answer.status, probe.expect_status):
         return Reading.UNHEALTHY, f"{_named(answer)}, expected {probe.expect_status or 'below 400'}"
+    if probe.expect_sha256 is not None:
+        return _fetched(answer, probe.expect_sha256)
     if probe.expect_text is None:
         return Reading.HEALTHY, _named(answer)
     body = answer.read(LARGEST_ANSWER).decode("utf-8", errors="replace")
     if probe.expect_text not in body:
         return Reading.UNHEALTHY, f"{_named(answer)}, but the answer does not hold {probe.expect_text!r}"
     return Reading.HEALTHY, _named(answer)
+
+
+def _fetched(answer: http.client.HTTPResponse, expected: Digest) -> Sight:
+    """Whether the file that is offered is the one that was signed, fetched whole as a handheld would."""
+    found = sha256()
+    while piece := answer.read(PIECE):
+        found.update(piece)
+    if found.hexdigest() != expected.hex:
+        return Reading.UNHEALTHY, f"{_named(answer)}, but the file is sha256 {found.hexdigest()}"
+    return Reading.HEALTHY, f"{_named(answer)}, sha256 as expected"
 
 
 def _headers(probe: Probe, host: ProbedHost) -> dict[str, str]:
