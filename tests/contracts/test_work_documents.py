@@ -30,6 +30,8 @@ job:
   schedule: {{stop: bin/job stop, start: bin/job start}}
 """
 
+JOB = WORK[WORK.index("job:\n") :]
+
 
 def read(text: str) -> Release:
     return read_release(text.encode(), "release.yml")
@@ -58,6 +60,9 @@ def test_what_the_vendor_says_of_messages_and_jobs_reaches_the_host_as_it_was_si
         "schedule_stop": "bin/job stop",
         "schedule_start": "bin/job start",
     }
+    messages_alone, jobs_alone = WORK.partition("job:\n")[0], WORK.partition("interface:\n")[0] + JOB
+    assert "job" not in told(read(messages_alone))
+    assert sorted(told(read(jobs_alone))) == ["job", "job_seconds", "job_then", "schedule_start", "schedule_stop"]
     assert told(read(PACKAGE)) == {}
 
 

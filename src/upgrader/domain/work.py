@@ -58,8 +58,8 @@ class Job:
 class Work:
     """What of it a release has: messages, jobs, or both."""
 
-    interface: Interface | None
-    job: Job | None
+    interface: Interface | None = None
+    job: Job | None = None
 
     @property
     def longest_seconds(self) -> int:
