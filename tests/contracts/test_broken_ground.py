@@ -310,3 +310,22 @@ def test_a_history_with_a_hole_is_not_shown_as_if_it_were_whole(clone: Clone) ->
     (clone.root / ".git" / "objects" / first[:2] / first[2:]).unlink()
 
     assert code_of(lambda: Clone(clone.root).history(readme)) == "history-failed"
+
+
+def test_a_commit_that_is_not_on_the_branch_authorizes_no_way_back(remote: Path, tmp_path: Path) -> None:
+    mirror = GitMirror(tmp_path / "mirror.git", str(remote), "main")
+    mirror.refresh()
+    aside = git(remote, "commit-tree", "HEAD^{tree}", "-m", "aside")
+
+    assert code_of(lambda: mirror.at(aside)) == "commit-not-on-branch"
+    assert code_of(lambda: mirror.at("0" * 40)) == "commit-not-on-branch"
+
+
+def test_a_secret_stands_in_no_bundle(tmp_path: Path) -> None:
+    files = {"runs/wave-0/upgrade.txt": b"password=s3cret-of-exam-db\n"}
+
+    def write() -> object:
+        return bundle.write_bundle(tmp_path / "x.tar", files, b"", b"", secrets=["s3cret-of-exam-db"])
+
+    assert code_of(write) == "evidence-holds-secret"
+    assert not (tmp_path / "x.tar").exists()

@@ -10,7 +10,7 @@ import pytest
 
 import builders
 from builders import BOTH, CHANGE, DEPARTMENT, ENGINEER, HEAD, NOW, REQUESTER, SITE_ENGINEER
-from fakes import Branch, Break, Documents, Hospital, Published, Seals
+from fakes import Branch, Break, Documents, Hospital, Killed, Published, Seals
 from upgrader.app import _person
 from upgrader.domain.authorization import Signed, weigh
 from upgrader.domain.brake import Ask, Brake
@@ -18,12 +18,20 @@ from upgrader.domain.build_facts import BuildFacts
 from upgrader.domain.build_kind import BuildKind
 from upgrader.domain.correction import Correction, TableRows
 from upgrader.domain.digest import Digest
-from upgrader.domain.errors import BadInput, Integrity, PreflightFailed, Refused, UpgraderError
+from upgrader.domain.errors import BadInput, Integrity, OutsideWindow, PreflightFailed, Refused, UpgraderError
 from upgrader.domain.evidence import CLOSURE_FORMAT, Closure, Ending, make_statement
 from upgrader.domain.inspection import InspectionLog, Item, Limits, Round
-from upgrader.domain.known_bad import Given, KnownBadRecord, Mark, spell_builds, unblock_fault, write_known_bad
+from upgrader.domain.known_bad import (
+    Given,
+    KnownBadRecord,
+    Mark,
+    read_known_bad,
+    spell_builds,
+    unblock_fault,
+    write_known_bad,
+)
 from upgrader.domain.lifecycle import Event
-from upgrader.domain.names import ChangeId, FileName, SystemId, Version
+from upgrader.domain.names import ChangeId, FileName, PersonId, SystemId, Version
 from upgrader.domain.plan import read_plan
 from upgrader.domain.platform import Platform
 from upgrader.domain.playbook import HostOutcome, HostReport
@@ -143,6 +151,62 @@ def test_a_plan_that_others_sign_between_two_waves_does_not_run_in_the_place_of_
     assert hospital.fleet.asked_for("upgrade") == [first]
 
 
+def test_a_paper_that_is_gone_from_the_branch_reaches_no_host() -> None:
+    for gone in ("request.yml", "plan.json"):
+        hospital = Hospital()
+        tree = dict(hospital.branch.tip().tree)
+        del tree[f"approvals/{CHANGE}/{gone}"]
+        hospital.branch.commits.append(replace(hospital.branch.tip(), commit="f" * 40, tree=tree))
+
+        assert code_of(lambda h=hospital: apply_change(h.site(), CHANGE, h.progress)) == "file-not-on-branch"  # type: ignore[misc]
+        assert hospital.fleet.runs == []
+
+
+def test_a_manifest_that_the_signed_list_does_not_name_reaches_no_host() -> None:
+    hospital = Hospital()
+    hospital.branch.add({f"{FOLDER}/release.yml": b"another manifest"})
+
+    assert code_of(lambda: apply_change(hospital.site(), CHANGE, hospital.progress)) == "manifest-not-signed"
+    assert hospital.fleet.runs == []
+
+
+def test_a_record_under_the_name_of_another_refuses_everything() -> None:
+    hospital = Hospital()
+    folder = f"approvals/{CHANGE}"
+    path, content = next(
+        (path, content)
+        for path, content in hospital.branch.tip().tree.items()
+        if path.startswith(f"{folder}/approve_{HEAD}") and path.endswith(".json")
+    )
+    other = path.replace(f"approve_{HEAD}", f"approve_{BOTH}")
+    hospital.branch.add({other: content, f"{other}.sig": hospital.branch.tip().tree[f"{path}.sig"]})
+
+    assert code_of(lambda: apply_change(hospital.site(), CHANGE, hospital.progress)) == "record-misnamed"
+    assert hospital.fleet.runs == []
+
+
+def test_a_wave_that_was_cut_short_waits_for_a_person_once_the_window_is_over() -> None:
+    hospital = Hospital()
+
+    def cut_short(host: str) -> None:
+        if host == "host-03":
+            raise Killed
+
+    hospital.fleet.before_host = cut_short
+    with pytest.raises(Killed):
+        apply_change(hospital.site(), CHANGE, hospital.progress)
+    hospital.fleet.before_host = lambda _: None
+    hospital.clock.now = builders.CLOSES
+    before = len(hospital.fleet.runs)
+
+    with pytest.raises(OutsideWindow) as refused:
+        apply_change(hospital.site(), CHANGE, hospital.progress)
+
+    assert refused.value.code == "wave-left-open"
+    assert "host-02" in refused.value.fields["hosts"]
+    assert len(hospital.fleet.runs) == before
+
+
 def test_what_is_no_plan_and_what_is_no_trust_file_is_read_as_neither() -> None:
     plan, trust = PLAN.to_bytes(), TRUST.to_bytes()
 
@@ -164,6 +228,32 @@ def test_a_test_of_other_bytes_is_left_out_by_name() -> None:
     left_out = weigh(PLAN, TRUST, builders.enough_approvals(PLAN), [other], NOW).left_out
 
     assert [(file, fault.code) for file, fault in left_out] == [("site.json", "test-other-release")]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"person": PersonId("wu.gang")},
+        {"person": builders.RETIRED, "role": DEPARTMENT},
+        {"role": DEPARTMENT},
+        {"person": builders.TESTER, "role": builders.VENDOR_TESTER},
+    ],
+    ids=["nobody", "who left", "a role not held", "the vendor in the site's place"],
+)
+def test_a_test_by_hands_that_may_not_test_is_left_out_by_name(changes: Mapping[str, Any]) -> None:
+    other = Signed("site.json", builders.make_test(PLAN, TestStage.SITE, **changes))
+
+    left_out = weigh(PLAN, TRUST, builders.enough_approvals(PLAN), [other], NOW).left_out
+
+    assert [(file, fault.code) for file, fault in left_out] == [("site.json", "role-not-held")]
+
+
+def test_a_trust_file_older_than_the_journals_know_authorizes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    hospital = Hospital()
+    monkeypatch.setattr(hospital.journal, "newest_trust_version", lambda: hospital.trust.trust.version + 1)
+
+    assert code_of(lambda: apply_change(hospital.site(), CHANGE, hospital.progress)) == "trust-rolled-back"
+    assert hospital.fleet.runs == []
 
 
 # ----------------------------------------------------------------------------------------------------------- evidence
@@ -268,6 +358,42 @@ def test_a_block_is_lifted_by_a_word_on_this_very_block_alone(changes: Mapping[s
 
     assert fault(honest) == ""
     assert fault(replace(honest, **changes)) == "unblock-of-other"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"person": PersonId("wu.gang")}, "person-not-active"),
+        ({"person": builders.RETIRED}, "person-not-active"),
+        ({"person": builders.INFORMATICIAN}, "role-not-held"),
+        ({"issued": NOW + timedelta(hours=1)}, "approval-from-the-future"),
+    ],
+)
+def test_a_block_is_lifted_by_whom_the_trust_file_knows_in_that_role_and_by_now(
+    changes: Mapping[str, Any], code: str
+) -> None:
+    block = Given("block.json", Digest.of(write_known_bad(a_block())), a_block(), None)
+    word = a_block(mark=Mark.UNBLOCK, person=HEAD, role=DEPARTMENT, block=block.digest)
+
+    fault = unblock_fault(Given("unblock.json", Digest.of(b"-"), replace(word, **changes), None), block, TRUST, NOW)
+
+    assert fault is not None
+    assert fault.code == code
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"upgrader.known-bad/1", b"upgrader.known-bad/9"),
+        (b'"mark": "block"', b'"mark": "praise"'),
+        (b'"mark": "block"', b'"mark": "unblock"'),
+    ],
+)
+def test_a_block_of_another_form_is_read_as_none(old: bytes, new: bytes) -> None:
+    content = write_known_bad(a_block())
+    assert old in content
+
+    assert code_of(lambda: read_known_bad(content.replace(old, new), "block.json")) == "record-malformed"
 
 
 def test_nobody_lifts_a_block_without_a_rule_and_nobody_one_that_is_not_there(tmp_path: Path) -> None:
