@@ -26,6 +26,7 @@ from ansible_collections.upgrader.host.plugins.plugin_utils.conversation import 
 )
 from ansible_collections.upgrader.host.plugins.plugin_utils.holding import is_held
 from ansible_collections.upgrader.host.plugins.plugin_utils.host_script import STRATEGIES, host_script
+from ansible_collections.upgrader.host.plugins.plugin_utils.readable import as_text, readable
 from ansible_collections.upgrader.host.plugins.plugin_utils.secret_values import SecretMissing, resolved, withheld
 from ansible_collections.upgrader.host.plugins.plugin_utils.strategy_terms import script_of, strategy_terms, work_terms
 from ansible_collections.upgrader.host.plugins.plugin_utils.transfer import right_start, send
@@ -332,7 +333,9 @@ def _order(
             "base": _base(verb, upgrade["base"], host),
             "root": str(arguments.get("root", "/opt")),
             "state": str(arguments.get("state", "/var/lib/upgrader")),
-            "manager": "none" if not upgrade["service"].get("name") else str(arguments.get("service_manager", "systemd")),
+            "manager": "none"
+            if not upgrade["service"].get("name")
+            else str(arguments.get("service_manager", "systemd")),
             **_program(upgrade),
             **_user(upgrade.get("busy")),
         },
@@ -442,8 +445,8 @@ HELD = _told(outcome="not-run", step="held", detail="held before it began")
 
 def _plain(fact: dict[str, Any]) -> dict[str, Any]:
     """Without the parts of the protocol that only this plugin needs, unless they are set."""
-    return {name: value for name, value in fact.items() if value != "" or name not in OPTIONAL}
+    return {name: value for name, value in readable(fact).items() if value != "" or name not in OPTIONAL}
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:400]
+    return " ".join(as_text(text).split())[:400]

@@ -49,9 +49,9 @@ take_lock() {
     # Not $$: in a conversation every call is a process of its own.
     IFS=' ' read -r me _ </proc/self/stat
     me=$me.$(start_of "$me").$boot
-    tries=$((wait_seconds * 5 + 1))
-    until ln -sn "$me" "$state/lock" 2>/dev/null; do
-        holder=$(readlink "$state/lock") || { [ -w "$state" ] || refuse rights "could not write below $state"; continue; }
+    tries=$((wait_seconds * 5 + 1)) unwritable=0
+    until why=$(ln -sn "$me" "$state/lock" 2>&1); do
+        holder=$(readlink "$state/lock") || { stand_without_lock "${why##*: }"; continue; }
         if is_gone "$holder" && mkdir "$state/gone.$holder.$boot" 2>/dev/null; then
             [ "$(readlink "$state/lock")" != "$holder" ] || rm -f "$state/lock"
             rmdir "$state/gone.$holder.$boot"
@@ -64,6 +64,14 @@ take_lock() {
     lock=held
     output=$state/output.$$
     tick
+}
+
+# No lock could be made, and nobody holds it: it was given back just now, or the disk takes nothing more (what `-w` says is not
+# asked: for root it says yes). The dead-man waits for as long as it takes.
+stand_without_lock() { # why
+    unwritable=$((unwritable + 1))
+    [ "$unwritable" -lt 5 ] || [ "$verb" = expire ] || refuse rights "could not write below $state: $1"
+    sleep "$nap"
 }
 
 release_lock() {

@@ -54,7 +54,7 @@ class Conversation:
         self._write(f"{line}\n".encode())
 
     def hear(self) -> str:
-        """The next line. Raises Cut when there is none."""
+        """The next line; bytes that are not UTF-8 as surrogates. Raises Cut when there is none."""
         while b"\n" not in self._unread:
             select.select([self._from_host], [], [])
             more = os.read(self._from_host, CHUNK)
@@ -62,7 +62,7 @@ class Conversation:
                 raise Cut(self._unread.decode("utf-8", "replace"))
             self._unread += more
         line, _, self._unread = self._unread.partition(b"\n")
-        return line.decode("utf-8", "replace")
+        return line.decode("utf-8", "surrogateescape")
 
     def put(self, piece: Path, there: str) -> None:
         """Send a whole file, whose bytes never come into our memory. A host that cannot take it says so in its next line."""
