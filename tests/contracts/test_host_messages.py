@@ -93,6 +93,7 @@ def test_the_queue_is_drained_what_was_held_is_replayed_and_all_are_counted(
                           "intake-started", "healthy"]  # fmt: skip
 
 
+@pytest.mark.parametrize("host", ["dash"], indirect=True)
 def test_a_queue_that_does_not_drain_leaves_the_old_version_as_it_serves(
     host: ShHost, running: Build, tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_version_that_loses_messages_is_taken_back_and_they_are_replayed_there
     assert send(host, "c1") == ["AA c1"]
 
 
+@pytest.mark.parametrize("host", ["dash"], indirect=True)
 def test_a_version_that_is_not_well_never_gets_a_message(host: ShHost, running: Build, tmp_path: Path) -> None:
     hold(host, "b1")
 
@@ -153,6 +155,7 @@ def test_cut_at_any_step_the_next_call_loses_no_message(
     assert is_open(host)
 
 
+@pytest.mark.parametrize("host", ["dash"], indirect=True)
 def test_a_rollback_drains_what_the_new_version_took(host: ShHost, running: Build, tmp_path: Path) -> None:
     build = interface(tmp_path, "2.0")
     assert host.apply(build, **TERMS)["outcome"] == "upgraded"

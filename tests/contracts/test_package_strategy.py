@@ -283,3 +283,17 @@ def test_packages_are_pruned_but_never_those_to_go_back_to(host: DebHost, old: B
 
     assert sorted(path.name for path in (host.state / "packages").iterdir()) == ["3.0", "4.0"]
     assert [path.name for path in host.state.glob("kept.*")] == ["kept.CHG-2026-0004.x"]
+
+
+def test_the_installed_package_tells_whether_somebody_works(host: DebHost, old: Build) -> None:
+    idle = host.file(f"{HOME}/bin/idle")
+    idle.write_text("#!/bin/sh\n[ ! -e somebody ]\n")
+    idle.chmod(0o755)
+    host.file("somebody").touch()
+    new = make_deb(host.folder, "2.0")
+    asked = {"base": "1.0", "key": LATER, "busy": f"{HOME}/bin/idle", "busy_seconds": 0}
+
+    assert host.apply(new, **asked)["outcome"] == "busy"
+    assert is_as_before(host)
+    host.file("somebody").unlink()
+    assert host.apply(new, **asked)["outcome"] == "upgraded"
