@@ -85,7 +85,7 @@ class DatabaseHost:
         return process
 
     def ended(self, process: "subprocess.Popen[bytes]") -> dict[str, Any]:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         assert err == b"", err.decode()
         fact: dict[str, Any] = json.loads(out.decode().splitlines()[-1])
         assert PATIENT not in str({name: value for name, value in fact.items() if name != "rows"})

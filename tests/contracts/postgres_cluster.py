@@ -93,7 +93,7 @@ class Cluster:
             capture_output=True,
             text=True,
             env=ENVIRONMENT,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert ended.returncode == 0 or not check, ended.stderr

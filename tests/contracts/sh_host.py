@@ -179,7 +179,7 @@ class ShHost:
             input=self.lines(build, **inputs).encode(),
             capture_output=True,
             env=self.environment,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert ended.stderr == b"", ended.stderr.decode(errors="replace")
@@ -219,7 +219,7 @@ class ShHost:
             input=self.lines(build, **inputs).encode(),
             capture_output=True,
             env=self.environment,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert ended.returncode == -signal.SIGKILL, (ended.returncode, ended.stdout, ended.stderr)

@@ -207,7 +207,7 @@ def test_the_same_playbook_runs_by_hand(fleet: SshFleet, old: Build, tmp_path: P
     command = [str(program), "-i", "inventory", "--limit", "host-02", "-e", f"@{variables}"]
     command += ["--private-key", str(fleet.key), "playbooks/upgrade.yml"]
 
-    ended = subprocess.run(command, cwd=fleet.tree, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, cwd=fleet.tree, capture_output=True, text=True, timeout=300, check=False)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert fleet.host("host-02").current == "1.0"
@@ -218,7 +218,7 @@ def test_without_the_variable_nothing_runs(fleet: SshFleet) -> None:
     program = Path(sys.executable).parent / "ansible-playbook"
     command = [str(program), "-i", "inventory", "--private-key", str(fleet.key), "playbooks/upgrade.yml"]
 
-    ended = subprocess.run(command, cwd=fleet.tree, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, cwd=fleet.tree, capture_output=True, text=True, timeout=300, check=False)
 
     assert ended.returncode != 0
     assert "upgrade" in ended.stdout

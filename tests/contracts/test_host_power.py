@@ -59,7 +59,7 @@ def run_until(host: ShHost, verb: str, build: Build, last: int) -> int:
         input=host.lines(build, base="1.0", confirm_seconds=600).encode(),
         capture_output=True,
         env=host.environment,
-        timeout=60,
+        timeout=300,
         start_new_session=True,
         check=False,
     )
