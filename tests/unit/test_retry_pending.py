@@ -1,6 +1,6 @@
 """Late workstations: tried when they are back, in the signed hours, under the gate of that day; judged one by one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -137,6 +137,30 @@ def test_what_others_brought_to_the_branch_since_does_not_matter_to_late_hosts()
     hospital.branch.add({"inventory/hosts.yml": b"another machine"})
 
     assert retry(hospital).exit_code is ExitCode.DONE
+
+
+def another_plan_was_made(hospital: Hospital) -> None:
+    made = replace(hospital.plan, revision=hospital.plan.revision + 1)
+    hospital.branch.add({f"approvals/{builders.CHANGE}/plan.json": made.to_bytes()})
+
+
+def a_record_was_removed(hospital: Hospital) -> None:
+    hospital.branch.removed = ["reject_zhao.min_department-head_00000000.json"]
+
+
+@pytest.mark.parametrize(
+    ("since", "code"), [(another_plan_was_made, "plan-digest"), (a_record_was_removed, "record-removed")]
+)
+def test_late_hosts_are_refused_when_the_branch_has(since: Callable[[Hospital], None], code: str) -> None:
+    hospital = hospital_after_apply()
+    since(hospital)
+    runs = len(hospital.fleet.runs)
+
+    with pytest.raises(Refused) as refused:
+        retry(hospital)
+
+    assert refused.value.code == code
+    assert len(hospital.fleet.runs) == runs
 
 
 def test_a_late_host_that_is_not_well_is_taken_back_alone() -> None:
