@@ -182,7 +182,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "form.place": Asked,
     "kind": Kind,
     "next.after": State,
-    "note": ["no-login-probe", "hosts-silent", "hosts-done", "downgrade", "repackaged"]
+    "note": ["no-login-probe", "hosts-silent", "hosts-done", "downgrade", "repackaged", "joint"]
     + [f"default-{what}{site}" for what in ("changed", "added", "gone") for site in ("", "-site-stays")]
     + ["defaults-unknown", "no-return", "others-ended", "tables-without-probe"],
     "database": [DataPromise.RESTORE, DataPromise.IRREVERSIBLE],

@@ -14,9 +14,9 @@ def command(texts: Texts) -> click.Command:
     @change_argument()
     @pass_desk
     def apply(desk: Desk, change: ChangeId) -> int:
-        from upgrader.flow.apply import apply_change
+        from upgrader.flow.joint import apply_joint
 
-        applied = apply_change(desk.open(), change, desk.progress)
+        applied = apply_joint(desk.open(), change, desk.progress)
         desk.say(*render.change(change, applied.change, desk.texts, because=applied.because))
         desk.answer(render.change_json(change, applied.change, exit_code=applied.exit_code))
         desk.next(f"next.after.{applied.change.state}", change=change)

@@ -1,6 +1,6 @@
 """upgrader request SYSTEM VERSION --window ... --reason ..."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date
 from typing import Any, TypeVar
 
@@ -25,8 +25,8 @@ def command(texts: Texts) -> click.Command:
     unstable = click.Choice([choice.value for choice in WhenUnstable])
 
     @click.command("request", help=texts("cli.request.help"), short_help=texts("cli.request.short"))
-    @click.argument("system", callback=name_of(SystemId))
-    @click.argument("version", callback=name_of(Version))
+    @click.argument("releases", nargs=-1, required=True, metavar="SYSTEM VERSION [SYSTEM VERSION]…", callback=_pairs)
+    @click.option("--from", "installed", metavar="VERSION", callback=name_of(Version), help=texts("cli.request.from"))
     @click.option("--window", "when", required=True, metavar="'START → END'", help=texts("cli.request.window"))
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @click.option("--hosts", metavar="PATTERN", help=texts("cli.request.hosts"))
@@ -55,31 +55,68 @@ def command(texts: Texts) -> click.Command:
     @click.option("--downgrade", metavar="REASON", help=texts("cli.request.downgrade"))
     @click.option("--fill", multiple=True, metavar="KEY=TEXT", callback=answers, help=texts("cli.option.fill"))
     @pass_desk
-    def request(desk: Desk, /, system: SystemId, version: Version, **options: Any) -> None:
-        from upgrader.flow.identity import acting_person
-        from upgrader.flow.request import request_change
+    def request(desk: Desk, /, releases: Sequence[tuple[SystemId, Version]], **options: Any) -> None:
+        from upgrader.flow.request import request_change, request_joint
 
+        _check_goes_together(texts, releases, **options)
         site = desk.open()
-        opens, closes = window(options["when"], site.time_zone, site.clock())
-        wanted = Request(
-            change=NOT_NUMBERED,
-            kind=Kind(options["kind"]),
-            system=system,
-            version=version,
-            reason=options["reason"],
-            requester=acting_person(site),
-            hosts=system.replace("-", "_") if options["hosts"] is None else options["hosts"],
-            window=ChangeWindow(opens.astimezone(UTC), closes.astimezone(UTC), site.time_zone),
-            waves=WaveSizes(options["canaries"], options["wave_size"]),
-            soak=Soak(options["soak"], options["soak_interval"], WhenUnstable(options["when_unstable"])),
-            downgrade=options["downgrade"],
-            supersedes=options["supersedes"],
-            demand=_demand(texts, **options),
-            particulars=site.documents.read_answers(options["fill"]) if options["fill"] else Particulars(),
-        )
-        _say(desk, site, request_change(site, wanted))
+        wanted = _wanted(texts, site, *releases[-1], **options)
+        if len(releases) > 1 or options["installed"] is not None:
+            _say_joint(desk, request_joint(site, wanted, releases, installed=options["installed"]))
+        else:
+            _say(desk, site, request_change(site, wanted))
 
     return request
+
+
+def _wanted(texts: Texts, site: Site, system: SystemId, version: Version, **options: Any) -> Request:
+    from upgrader.flow.identity import acting_person
+
+    opens, closes = window(options["when"], site.time_zone, site.clock())
+    return Request(
+        change=NOT_NUMBERED,
+        kind=Kind(options["kind"]),
+        system=system,
+        version=version,
+        reason=options["reason"],
+        requester=acting_person(site),
+        hosts=system.replace("-", "_") if options["hosts"] is None else options["hosts"],
+        window=ChangeWindow(opens.astimezone(UTC), closes.astimezone(UTC), site.time_zone),
+        waves=WaveSizes(options["canaries"], options["wave_size"]),
+        soak=Soak(options["soak"], options["soak_interval"], WhenUnstable(options["when_unstable"])),
+        downgrade=options["downgrade"],
+        supersedes=options["supersedes"],
+        demand=_demand(texts, **options),
+        particulars=site.documents.read_answers(options["fill"]) if options["fill"] else Particulars(),
+    )
+
+
+def _pairs(ctx: click.Context, parameter: click.Parameter, value: Sequence[str]) -> Sequence[tuple[SystemId, Version]]:
+    """Turn `SYSTEM VERSION SYSTEM VERSION` into pairs."""
+    if len(value) % 2:
+        raise click.MissingParameter(ctx=ctx, param=parameter, param_hint="VERSION", param_type="argument")
+    try:
+        return [(SystemId(one), Version(other)) for one, other in zip(value[::2], value[1::2], strict=True)]
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx=ctx, param=parameter) from error
+
+
+def _check_goes_together(texts: Texts, releases: Sequence[tuple[SystemId, Version]], **options: Any) -> None:
+    """What is said of one change alone can't be said of several."""
+    if options["installed"] is not None and len(releases) > 1:
+        raise click.UsageError(texts("cli.request.from-with-several"))
+    if len({system for system, _ in releases}) > 1 and options["hosts"] is not None:
+        raise click.UsageError(texts("cli.request.hosts-with-several"))
+    if (len(releases) > 1 or options["installed"]) and (options["supersedes"] or options["downgrade"]):
+        raise click.UsageError(texts("cli.request.one-alone"))
+
+
+def _say_joint(desk: Desk, asked: Sequence[Requested]) -> None:
+    for one in asked:
+        release = f"{one.request.system} {one.request.version}"
+        desk.say(desk.texts("said.requested-joint", change=one.request.change, release=release, file=one.file))
+    desk.answer(render.requested_joint_json(asked))
+    desk.next("next.plan", change=asked[0].request.change)
 
 
 def _say(desk: Desk, site: Site, requested: Requested) -> None:

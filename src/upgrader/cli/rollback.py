@@ -16,9 +16,9 @@ def command(texts: Texts) -> click.Command:
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def rollback(desk: Desk, change: ChangeId, reason: str) -> int:
-        from upgrader.flow.roll_back import roll_back_change
+        from upgrader.flow.joint import roll_back_joint
 
-        taken = roll_back_change(desk.open(), change, reason, desk.progress)
+        taken = roll_back_joint(desk.open(), change, reason, desk.progress)
         desk.say(*render.change(change, taken.change, desk.texts, because=taken.because))
         desk.answer(render.change_json(change, taken.change, exit_code=taken.exit_code))
         desk.next(f"next.after.{taken.change.state}", change=change)

@@ -102,14 +102,20 @@ def past_change(change: ChangeId, history: History) -> PastChange | None:
 def installation(members: Iterable[Member], changes: Sequence[PastChange], seen: Sightings) -> Installation:
     """Put together what is known of one system. `changes` are those of this system, in the order of their numbers."""
     by_host = {member.host: member for member in members}
+    known = newest_sightings(changes, seen)
+    wanted = _wanted(by_host, changes)
+    hosts = tuple(_installed(member, known.get(host), wanted) for host, member in sorted(by_host.items()))
+    return Installation(hosts, changes[-1] if changes else None, tuple(one for one in changes if one.is_open))
+
+
+def newest_sightings(changes: Iterable[PastChange], seen: Sightings) -> Mapping[str, Sighting]:
+    """What each host of a system was last seen to run, by the changes of the system and by questions outside of any."""
     known: dict[str, Sighting] = {}
     for told in (*(change.reported for change in changes), seen.hosts):
         for host, sighting in told.items():
             if host not in known or known[host].at <= sighting.at:
                 known[host] = sighting
-    wanted = _wanted(by_host, changes)
-    hosts = tuple(_installed(member, known.get(host), wanted) for host, member in sorted(by_host.items()))
-    return Installation(hosts, changes[-1] if changes else None, tuple(one for one in changes if one.is_open))
+    return known
 
 
 def _wanted(members: Mapping[str, Member], changes: Iterable[PastChange]) -> Mapping[str, str]:

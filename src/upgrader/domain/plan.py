@@ -12,9 +12,10 @@ from functools import cached_property, partial
 from upgrader.domain import canonical, plain
 from upgrader.domain.correction import PlannedCorrection, planned
 from upgrader.domain.database import DatabaseTerms
-from upgrader.domain.defaults import DefaultChange, default_changes
+from upgrader.domain.defaults import default_notes
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import PreflightFailed, Refused
+from upgrader.domain.joint import JointPart, joint_note, kept
 from upgrader.domain.late import Late, Workstation
 from upgrader.domain.names import ChangeId, HostName, PersonId, SiteId, SystemId, Version
 from upgrader.domain.platform import Platform, check_served
@@ -178,6 +179,8 @@ class Plan:
     earlier: tuple[EarlierRelease, ...]
     late: Late | None = None
     affects: tuple[SystemId, ...] | None = None  # the systems that stand on this one, nearest first; None: not known
+    joint: tuple[JointPart, ...] | None = None  # all changes asked for together, in order; None: this one alone
+    comes_after: Digest | None = None  # the plan of the joint change before this one
 
     def to_bytes(self) -> bytes:
         return self._bytes
@@ -254,6 +257,7 @@ class Materials:
     left: Mapping[str, Release] = field(default_factory=dict)  # on a declared way back: the releases that are left
     earlier: Mapping[str, Release] = field(default_factory=dict)  # of the installed versions, those that are known
     affects: tuple[SystemId, ...] | None = None  # None where the inventory does not describe the system
+    comes_after: Digest | None = None
 
 
 def make_plan(materials: Materials) -> Plan:
@@ -289,7 +293,7 @@ def make_plan(materials: Materials) -> Plan:
         tests=tuple(sorted(materials.tests)),
         playbooks=Playbooks("playbooks/upgrade.yml", "playbooks/rollback.yml", "playbooks/verify.yml", materials.tree),
         hosts=hosts,
-        waves=_waves(hosts, request.waves),
+        waves=_waves(hosts, request.waves, clients_first=release.clients_first),
         thresholds=release.thresholds,
         probes=release.probes,
         wave_timeout_seconds=release.longest_seconds,
@@ -301,19 +305,26 @@ def make_plan(materials: Materials) -> Plan:
         ),
         window=PlannedWindow(request.window.opens, request.window.closes, request.window.zone),
         versions=materials.versions,
-        notes=(*_notes(hosts, release, newer, request), *_default_notes(hosts, materials)),
+        notes=(
+            *_notes(hosts, release, newer, request),
+            *(Note(*found) for found in _default_notes(hosts, materials)),
+        ),
         runs=1,
         earlier=ways_back(release, materials.earlier),
         late=request.late,
         affects=materials.affects,
+        joint=request.joint or None,
+        comes_after=materials.comes_after,
     )
 
 
-def _waves(hosts: Sequence[PlannedHost], sizes: WaveSizes) -> tuple[Wave, ...]:
-    """Servers before workstations: an old client still talks to a new server, the other way round nobody promises."""
+def _waves(hosts: Sequence[PlannedHost], sizes: WaveSizes, *, clients_first: bool) -> tuple[Wave, ...]:
+    """Servers before workstations, unless the vendor says otherwise: an old client still talks to a new server."""
     servers = [host.name for host in hosts if host.workstation is None]
     stations = [host.name for host in hosts if host.workstation is not None]
-    first, later = (servers, stations) if servers else (stations, [])
+    first, later = (stations, servers) if clients_first or not servers else (servers, stations)
+    if not first:
+        first, later = later, first
     return split_into_waves(first, canaries=sizes.canaries, size=sizes.size, later=later)
 
 
@@ -388,7 +399,7 @@ def _planned_release(materials: Materials, newer: Sequence[PlannedHost]) -> Plan
         files=release.files,
         takes=release.takes,
         busy=release.busy,
-        keep=release.keep,
+        keep=kept(release.keep, materials.request.change, materials.request.joint),
         downtime_seconds=release.downtime_seconds,
         correction=planned(release.correction, materials.statements) if release.correction else None,
         packager=release.packager,
@@ -400,6 +411,8 @@ def _planned_release(materials: Materials, newer: Sequence[PlannedHost]) -> Plan
 def _notes(
     hosts: Sequence[PlannedHost], release: Release, newer: Sequence[PlannedHost], request: Request
 ) -> Iterable[Note]:
+    if request.joint:
+        yield Note("joint", joint_note(request.change, request.joint))
     if newer:
         fields = {"count": str(len(newer)), "found": ", ".join(sorted({host.installed for host in newer}))}
         yield Note("downgrade", {**fields, "version": release.version, "reason": request.downgrade or ""})
@@ -415,23 +428,11 @@ def _notes(
         yield Note("hosts-done", {"count": str(len(done)), "version": release.version})
 
 
-def _default_notes(hosts: Sequence[PlannedHost], materials: Materials) -> Iterator[Note]:
-    """The vendor's defaults that change under the site, and where they could not be compared."""
-    earlier, release = materials.earlier, materials.release
-    pairs = [(earlier[host.installed].parameters, host.parameters) for host in hosts if host.installed in earlier]
-    for change in default_changes(release.parameters, pairs):
-        told = {"name": change.name, "before": change.before, "after": change.after, "site": change.site}
-        fields = {name: text for name, text in told.items() if text is not None} | {"count": str(change.hosts)}
-        match change:
-            case DefaultChange(before=None):
-                yield Note("default-added" if change.site is None else "default-added-site-stays", fields)
-            case DefaultChange(after=None):
-                yield Note("default-gone" if change.site is None else "default-gone-site-stays", fields)
-            case _:
-                yield Note("default-changed" if change.site is None else "default-changed-site-stays", fields)
-    strange = {host.installed for host in hosts} - set(earlier) - {release.version, UNKNOWN, ""}
-    if release.parameters and strange:
-        yield Note("defaults-unknown", {"versions": ", ".join(sorted(strange)[:10])})
+def _default_notes(hosts: Sequence[PlannedHost], materials: Materials) -> Iterator[tuple[str, Mapping[str, str]]]:
+    before = {version: release.parameters for version, release in materials.earlier.items()}
+    said = [(host.installed, host.parameters) for host in hosts]
+    own = {materials.release.version, UNKNOWN, ""}
+    return default_notes(materials.release.parameters, before, said, without=own)
 
 
 def ways_back(release: Release, earlier: Mapping[str, Release]) -> tuple[EarlierRelease, ...]:

@@ -1,7 +1,7 @@
 """A release: what the vendor delivers for one system and one version."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -206,6 +206,8 @@ class Release:
     busy: Busy | None = None
     database: DatabaseTerms | None = None  # for the strategy of that name only
     work: Work | None = None
+    works_with: Mapping[SystemId, tuple[str, ...]] = field(default_factory=dict)  # versions of others, or patterns
+    clients_first: bool = False  # the vendor says that workstations have to be upgraded before servers
 
     @property
     def name(self) -> str:
@@ -231,6 +233,10 @@ class Release:
     def may_follow(self, installed: str) -> bool:
         """Whether this release may be put over `installed`; an empty text is a host that has nothing yet."""
         return any(fnmatchcase(installed, pattern) for pattern in self.follows)
+
+    def may_work_with(self, other: SystemId, version: str) -> bool:
+        """Whether it works beside this version of another system; a system that it does not name is no matter."""
+        return other not in self.works_with or any(fnmatchcase(version, one) for one in self.works_with[other])
 
     def opens_way_back_to(self, version: str) -> bool:
         """Whether a host that has this release may go back to `version`: it came that way, and the data stayed good."""

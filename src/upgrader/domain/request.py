@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from upgrader.domain.demand import Demand
+from upgrader.domain.joint import JointPart
 from upgrader.domain.late import Late
 from upgrader.domain.names import ChangeId, PersonId, SystemId, Version
 from upgrader.domain.particulars import Particulars
@@ -61,7 +62,8 @@ class Request:
 
     `demand` is what the hospital waits for, and in how many working days.
     `supersedes` is the change in whose place this one is asked for. `late` says when workstations that were away may be
-    upgraded after the window; without it only within the window.
+    upgraded after the window; without it only within the window. `joint` are all changes that were asked for together,
+    this one among them, in the order in which they run.
     """
 
     change: ChangeId
@@ -78,6 +80,7 @@ class Request:
     supersedes: ChangeId | None = None
     demand: Demand | None = None
     late: Late | None = None
+    joint: tuple[JointPart, ...] = ()
     particulars: Particulars = field(default_factory=Particulars)
 
     def as_data(self) -> Mapping[str, Any]:

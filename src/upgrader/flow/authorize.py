@@ -32,12 +32,14 @@ from upgrader.domain.record import (
 )
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
+from upgrader.flow.comes_after import check_comes_after
 from upgrader.flow.identity import acting_person
 from upgrader.flow.known_bad import check_not_known_bad, suspect_of
 from upgrader.flow.materials import ChangeFiles, make_materials, need, read_change_files
 from upgrader.flow.site import Site
 from upgrader.flow.stage import Papers, release_claim
 from upgrader.flow.stand_ins import check_stand_ins
+from upgrader.flow.works_with import check_declared
 from upgrader.ports import Snapshot, Tree
 
 DECIDED = re.compile(r"(approve|reject|withdraw)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{8}\.json")
@@ -153,6 +155,9 @@ def give_authorization(site: Site, examined: Examined) -> Authorization:
     authorization = authorized_at_any_time(site, examined)
     check_window(site, examined.plan)
     check_stand_ins(site, examined.snapshot, examined.plan)
+    check_comes_after(site, examined.plan)
+    if examined.files.release.works_with or examined.plan.joint:
+        check_declared(site, examined.snapshot, examined.files.release, examined.plan.joint or ())
     return authorization
 
 

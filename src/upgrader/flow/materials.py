@@ -14,6 +14,7 @@ from upgrader.domain.release import Release
 from upgrader.domain.request import Request
 from upgrader.domain.trust import Trust
 from upgrader.flow import repository
+from upgrader.flow.comes_after import plan_before
 from upgrader.flow.described import graph_on
 from upgrader.flow.site import Site
 from upgrader.flow.stage import CHECKSUMS, MANIFEST, SIGNATURE
@@ -128,6 +129,7 @@ def make_materials(
         left={version: papers.release for version, papers in files.left.items()},
         earlier=earlier_releases(site, snapshot, files.release, installed.values()),
         affects=_affected(site, snapshot, files.release.system),
+        comes_after=earlier[0] if (earlier := plan_before(snapshot, files.request)) else None,
     )
 
 

@@ -13,11 +13,13 @@ from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookRun
 from upgrader.domain.release import Release, Strategy
 from upgrader.domain.request import Request
 from upgrader.flow import repository, upgrade
+from upgrader.flow.comes_after import as_left_by, plan_before
 from upgrader.flow.identity import acting_person
 from upgrader.flow.known_bad import check_not_known_bad, suspect_of
 from upgrader.flow.materials import ChangeFiles, earlier_releases, make_materials, read_change_files
 from upgrader.flow.site import Site
 from upgrader.flow.stand_ins import check_stand_ins
+from upgrader.flow.works_with import check_declared
 from upgrader.ports import InventoryHost, Progress, Snapshot, Tree
 
 PREFLIGHT = "playbooks/preflight.yml"
@@ -59,8 +61,11 @@ def plan_change(site: Site, change: str, progress: Progress, *, publish: bool) -
         check_served(files.release, {host.name: host.platform for host in hosts})
         progress("progress.asking-hosts", {"count": len(hosts)})
         installed = installed_versions(site, snapshot, tree, hosts, files)
+        if earlier := plan_before(snapshot, files.request):
+            installed = as_left_by(earlier[1], files.request.system, installed)
         planned = _decide(site, snapshot, files, tree, hosts, installed)
         check_stand_ins(site, snapshot, planned.plan)
+        check_declared(site, snapshot, files.release, files.request.joint)
     if publish:
         _publish(site, planned, files.request, person)
     return planned

@@ -1,14 +1,18 @@
 """Request: write down one change that is asked for. Nothing is decided and no host is contacted."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from upgrader.domain.errors import BadInput, Refused
+from upgrader.domain.joint import JointPart, in_order, way_between
 from upgrader.domain.lifecycle import Event, State, advance
-from upgrader.domain.names import ChangeId
+from upgrader.domain.names import ChangeId, PersonId, SystemId, Version
+from upgrader.domain.release import Release
 from upgrader.domain.request import Request
 from upgrader.flow import repository
 from upgrader.flow.cancel import cancel_change
+from upgrader.flow.described import graph_here
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.known_bad import check_not_known_bad, suspect_of
@@ -34,29 +38,94 @@ def request_change(site: Site, wanted: Request) -> Requested:
     """
     person = acting_person(site)
     site.clone.pull()
-    release = f"{repository.release_folder(wanted.system, wanted.version)}/{MANIFEST}"
-    if not (site.clone.root / release).exists():
-        raise BadInput("release-not-staged", release=f"{wanted.system} {wanted.version}", file=release)
-    content = (site.clone.root / release).read_bytes()
-    suspect = suspect_of(site.documents.read_release(content, release), content, person)
-    check_not_known_bad(site, site.trust.load(), site.mirror.refresh(), suspect)
-    length = wanted.window.closes - wanted.window.opens
-    site.trust.load().rule(wanted.kind).check_window(wanted.kind, length)
+    _check_may_ask(site, wanted, person)
     wanted = replace(wanted, requester=person)
     begun = _cut_short(site, wanted)
     if wanted.supersedes is not None and (begun is None or not _is_cancelled(site, wanted.supersedes)):
         advance(read_history(site, wanted.supersedes).state, Event.CHANGE_CANCELLED)
     request = replace(wanted, change=begun or next_change(site, site.change_prefix))
-    file = f"{repository.change_folder(request.change)}/request.yml"
-    text = site.documents.write_request(request)
-    _check_reads_back(site, text, request, file)
-    repository.publish(site, {file: text.encode()}, f"{request.change}: request {request.system} {request.version}")
-    with site.journal(request.change) as journal:
-        if not journal.history().entries:
-            journal.write(Event.CHANGE_REQUESTED, request.as_data(), at=site.clock(), actor=person)
+    (requested,) = _write_down(site, [request], f"{request.change}: request {request.system} {request.version}")
     if request.supersedes is not None and not _is_cancelled(site, request.supersedes):
         cancel_change(site, request.supersedes, f"superseded by {request.change}")
-    return Requested(request, file)
+    return requested
+
+
+def request_joint(
+    site: Site, wanted: Request, releases: Sequence[tuple[SystemId, Version]], *, installed: str | None = None
+) -> Sequence[Requested]:
+    """Ask for several releases at once: one change for each, in the order in which they run, in one commit.
+
+    `wanted` says what all have in common; each is for the hosts of its system's group, unless all are of one system.
+    With `installed`, the versions between it and the one release that is asked for are added, by what releases follow.
+    Raises Refused or BadInput as `in_order`, `way_between` and `request_change` do.
+    """
+    person = acting_person(site)
+    site.clone.pull()
+    found = [_staged(site, system, version) for system, version in releases]
+    if installed is not None:
+        found = list(way_between(installed, found[-1], _all_staged(site, found[-1].system)))
+    ordered = in_order(found, graph_here(site))
+    own = len({release.system for release in ordered}) == 1
+    start, number = next_change(site, site.change_prefix).rsplit("-", 1)
+    joint = tuple(
+        JointPart(ChangeId(f"{start}-{int(number) + n:04}"), release.system, release.version)
+        for n, release in enumerate(ordered)
+    )
+    requests = [
+        replace(
+            wanted,
+            change=part.change,
+            system=part.system,
+            version=part.version,
+            requester=person,
+            hosts=wanted.hosts if own else part.system.replace("-", "_"),
+            joint=joint if len(joint) > 1 else (),
+        )
+        for part in joint
+    ]
+    for request in requests:
+        _check_may_ask(site, request, person)
+    asked = ", ".join(f"{part.system} {part.version}" for part in joint)
+    return _write_down(site, requests, f"{joint[0].change}: request {asked}")
+
+
+def _check_may_ask(site: Site, wanted: Request, person: str) -> None:
+    """Raises BadInput for a release that is not staged, Refused for a bad one, and for too long a window."""
+    _staged(site, wanted.system, wanted.version)
+    release = f"{repository.release_folder(wanted.system, wanted.version)}/{MANIFEST}"
+    content = (site.clone.root / release).read_bytes()
+    suspect = suspect_of(site.documents.read_release(content, release), content, PersonId(person))
+    check_not_known_bad(site, site.trust.load(), site.mirror.refresh(), suspect)
+    site.trust.load().rule(wanted.kind).check_window(wanted.kind, wanted.window.closes - wanted.window.opens)
+
+
+def _staged(site: Site, system: str, version: str) -> Release:
+    path = f"{repository.release_folder(system, version)}/{MANIFEST}"
+    if not (site.clone.root / path).exists():
+        raise BadInput("release-not-staged", release=f"{system} {version}", file=path)
+    return site.documents.read_release((site.clone.root / path).read_bytes(), path)
+
+
+def _all_staged(site: Site, system: str) -> Sequence[Release]:
+    folder = site.clone.root / repository.release_folder(system, "")
+    return [_staged(site, system, path.parent.name) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+
+
+def _write_down(site: Site, requests: Sequence[Request], message: str) -> Sequence[Requested]:
+    """Write, commit and push what was asked for, and open the journals."""
+    asked = [Requested(one, f"{repository.change_folder(one.change)}/request.yml") for one in requests]
+    files = {}
+    for one in asked:
+        text = site.documents.write_request(one.request)
+        _check_reads_back(site, text, one.request, one.file)
+        files[one.file] = text.encode()
+    repository.publish(site, files, message)
+    for one in asked:
+        with site.journal(one.request.change) as journal:
+            if not journal.history().entries:
+                data, actor = one.request.as_data(), one.request.requester
+                journal.write(Event.CHANGE_REQUESTED, data, at=site.clock(), actor=actor)
+    return asked
 
 
 def _cut_short(site: Site, wanted: Request) -> ChangeId | None:

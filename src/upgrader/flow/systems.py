@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from upgrader.domain.dependency import Graph, affected_by
 from upgrader.domain.errors import BadInput
-from upgrader.domain.installation import Installation, Member, PastChange, installation, past_change
-from upgrader.domain.names import ChangeId, SystemId
+from upgrader.domain.installation import Installation, Member, installation
+from upgrader.domain.names import SystemId
 from upgrader.domain.system import System, group_of
 from upgrader.domain.version_order import newest_last
 from upgrader.flow.described import graph_here
-from upgrader.flow.history import read_history
 from upgrader.flow.host_state import host_states
+from upgrader.flow.past_changes import past_changes
 from upgrader.flow.site import Site
 from upgrader.ports import GroupedHost, Progress
 
@@ -47,7 +47,7 @@ def systems(site: Site, only: SystemId | None = None) -> Sequence[SystemView]:
         raise BadInput("system-unknown", system=only)
     wanted = [only] if only is not None else sorted(known, key=lambda system: _place(system, graph))
     members = _members(site.inventory.grouped(site.clone.root), graph, wanted)
-    changes = _changes(site)
+    changes = past_changes(site)
     return [
         SystemView(
             id=system,
@@ -96,16 +96,4 @@ def _members(
         for group in host.groups & groups.keys():
             part = next((parts[one] for one in sorted(host.groups & parts.keys()) if one.startswith(f"{group}_")), "")
             found[groups[group]].append(Member(host.name, part, host.platform))
-    return found
-
-
-def _changes(site: Site) -> Mapping[SystemId, Sequence[PastChange]]:
-    """The changes of this controller in short, in the order of their numbers, by system."""
-    folder = site.state / "changes"
-    found: dict[SystemId, list[PastChange]] = {}
-    for path in sorted(folder.glob("*/journal.jsonl")) if folder.is_dir() else ():
-        name = ChangeId(path.parent.name)
-        change = past_change(name, read_history(site, name))
-        if change is not None:
-            found.setdefault(change.system, []).append(change)
     return found

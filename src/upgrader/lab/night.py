@@ -96,7 +96,7 @@ class Night:
             system=system,
             installed=INSTALLED,
             wanted=version,
-            runs=self._runs(system),
+            runs=self.runs(system),
             waves=len(told["waves"]),
             ended=Ended.UPGRADED if applied.code == ExitCode.DONE else Ended.TAKEN_BACK,
             downtime_ms=host["downtime_ms"],
@@ -120,13 +120,13 @@ class Night:
             system=system,
             installed=INSTALLED,
             wanted=BROKEN.get(system, GOOD),
-            runs=self._runs(system),
+            runs=self.runs(system),
             waves=0,
             ended=Ended.HELD,
             because=because,
         )
 
-    def _runs(self, system: SystemId) -> str:
+    def runs(self, system: SystemId) -> str:
         """What the host itself says it runs."""
         host = self.hosts[system]
         return self.hospital.lab.run(host, f"cat '{host.upgrader_root}/{system}/current/VERSION'").stdout.strip()
@@ -147,7 +147,7 @@ def prepare(directory: Path, lab: Lab, systems: Sequence[SystemId], start: Start
     drop = build_drop(lab.drop, default_cache() / "lab-drop", lambda _: None)
     for system in systems:
         for version in (INSTALLED, BROKEN.get(system, GOOD)):
-            _offer(drop, system, version)
+            offer(drop, system, version)
     for system, host in hosts.items():
         unpack_by_hand(lab, host, drop.archive(INSTALLED), INSTALLED, system)
         if switch_by_hand(lab, host, INSTALLED, system).returncode != 0:
@@ -167,7 +167,7 @@ def _describe(inventory: Path, described: Mapping[str, bytes], hosts: Mapping[Sy
     (inventory / "systems.yml").write_text(json.dumps({"all": {"children": groups}}, indent=1), encoding="utf-8")
 
 
-def _offer(drop: Drop, system: SystemId, version: str) -> None:
+def offer(drop: Drop, system: SystemId, version: str) -> None:
     """A release of the lab's vendor under the name of this system, for hosts that run the installed version."""
     source, folder = drop.release(version), drop.directory / f"{system}-{version}"
     if source == folder and version in (INSTALLED, GOOD):

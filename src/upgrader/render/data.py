@@ -1,6 +1,6 @@
 """What `--json` prints: one object per answer, with its format and version in `format`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from upgrader.domain import plain
@@ -63,6 +63,14 @@ def sealed_json(sealed: Sealed) -> Json:
 
 def requested_json(requested: Requested) -> Json:
     return {"format": "upgrader.requested/1", "change": requested.request.change, "file": requested.file}
+
+
+def requested_joint_json(asked: Sequence[Requested]) -> Json:
+    changes = [
+        {"change": one.request.change, "system": one.request.system, "version": one.request.version, "file": one.file}
+        for one in asked
+    ]
+    return {"format": "upgrader.requested-joint/1", "changes": changes}
 
 
 def plain_record(record: Record) -> dict[str, Any]:

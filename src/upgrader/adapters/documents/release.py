@@ -78,6 +78,14 @@ def _predecessor(node: object) -> str:
     return found
 
 
+def _beside(node: object) -> str:
+    """A version of another system, or a pattern of versions."""
+    found = _predecessor(node)
+    if not found:
+        raise wrong("wrong-form", expected='"5.1", "5.*"', found='""')
+    return found
+
+
 def _with_placeholders(node: object) -> str:
     """A text of a probe: whatever stands in braces is the name of a fact or of a site parameter."""
     found = text(node)
@@ -317,6 +325,8 @@ class _Release(Model):
     correction: CorrectionModel | None = None
     probes: Annotated[tuple[AnyProbe, ...], at_least_one()]
     thresholds: _Thresholds
+    works_with: dict[System, tuple[Annotated[str, reads(_beside)], ...]] | None = None
+    clients_first: Flag = False
 
     def findings(self) -> Iterator[Finding]:
         is_correction = self.strategy is Strategy.DATA_FIX
@@ -398,4 +408,6 @@ class _Release(Model):
             busy=self.busy.to_domain() if self.busy else None,
             database=self.database.to_domain(self.data) if self.database else None,
             work=work_of(self.interface, self.job),
+            works_with=dict(self.works_with or {}),
+            clients_first=self.clients_first,
         )

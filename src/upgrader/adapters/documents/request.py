@@ -18,12 +18,13 @@ from upgrader.adapters.documents.fields import (
     VersionText,
     Zone,
 )
-from upgrader.adapters.documents.models import Finding, Model, reads
+from upgrader.adapters.documents.models import Finding, Model, reads, repeated
 from upgrader.adapters.documents.particulars import ParticularsModel, write_particulars
 from upgrader.adapters.documents.reading import read_document
 from upgrader.adapters.documents.values import day_of, matching, one_of, seconds, whole
 from upgrader.adapters.documents.writing import quoted, scalar
 from upgrader.domain.demand import TERMS, Demand, DemandKind
+from upgrader.domain.joint import JointPart
 from upgrader.domain.late import ABSENT_AT_MOST, Late
 from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
 
@@ -74,6 +75,11 @@ def write_request(request: Request) -> str:
         written += DEMAND.format(kind=demand.kind.value, since=demand.since.isoformat(), days=demand.days)
     if request.supersedes is not None:
         written += SUPERSEDES.format(supersedes=request.supersedes)
+    if request.joint:
+        written += JOINT + "".join(
+            f"  - {{change: {part.change}, system: {scalar(part.system)}, version: {quoted(part.version)}}}\n"
+            for part in request.joint
+        )
     read_request(written.encode(), "request.yml")
     return written
 
@@ -132,6 +138,10 @@ demand:
 SUPERSEDES = """
 # The change in whose place this one was asked for / 本变更所取代的变更
 supersedes: {supersedes}
+"""
+JOINT = """
+# All changes of one request, in the order in which they run / 同一申请的全部变更，按执行顺序排列
+joint:
 """
 
 
@@ -213,6 +223,12 @@ class _Soak(Model):
             yield Finding(("interval",), "wrong-value", fields)
 
 
+class _JointPart(Model):
+    change: Change
+    system: System
+    version: VersionText
+
+
 class _Request(Model):
     change: Change
     kind: Annotated[Kind, reads(one_of(Kind))]
@@ -226,11 +242,17 @@ class _Request(Model):
     soak: _Soak
     downgrade: Line | None = None
     supersedes: Change | None = None
+    joint: tuple[_JointPart, ...] = ()
     late: _Late | None = None
     demand: _Demand | None = None
     form: ParticularsModel = ParticularsModel()
 
     def findings(self) -> Iterator[Finding]:
+        own = (self.change, self.system, self.version)
+        if self.joint and own not in [(part.change, part.system, part.version) for part in self.joint]:
+            wrong = {"expected": f"{self.change} {self.system} {self.version}", "found": self.joint[0].change}
+            yield Finding(("joint",), "wrong-value", wrong)
+        yield from repeated(("joint", n, "change", part.change) for n, part in enumerate(self.joint))
         if self.late is None:
             return
         window, late = self.window.to_domain(), self.late.to_domain(self.window.zone)
@@ -257,6 +279,7 @@ class _Request(Model):
             ),
             downgrade=self.downgrade,
             supersedes=self.supersedes,
+            joint=tuple(JointPart(part.change, part.system, part.version) for part in self.joint),
             demand=self.demand.to_domain() if self.demand else None,
             late=self.late.to_domain(self.window.zone) if self.late else None,
             particulars=self.form.to_domain(),
