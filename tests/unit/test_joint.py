@@ -2,14 +2,17 @@
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from builders import CHANGE, make_host, make_release, make_request, plan_of
+from fakes import Hospital
 from upgrader import lab
 from upgrader.adapters import documents
 from upgrader.domain.dependency import Graph
+from upgrader.domain.digest import Digest
 from upgrader.domain.errors import BadInput, Refused
 from upgrader.domain.joint import JointPart, check_works_with, in_order, way_between
 from upgrader.domain.late import Workstation
@@ -17,7 +20,9 @@ from upgrader.domain.names import ChangeId, HostName, SystemId, Version
 from upgrader.domain.plan import Plan, read_plan
 from upgrader.domain.release import Release
 from upgrader.domain.system import Criticality, Hours, System, Tier
-from upgrader.flow.comes_after import as_left_by
+from upgrader.flow.apply import apply_change
+from upgrader.flow.comes_after import as_left_by, check_comes_after
+from upgrader.flow.soak import soak_change
 
 HIS, LIS, CASHIER = SystemId("his"), SystemId("lis"), SystemId("cashier")
 NEXT = ChangeId("CHG-2026-0143")
@@ -122,6 +127,32 @@ def test_a_later_link_is_planned_for_what_the_link_before_leaves() -> None:
 
     assert (left["host-01"], left["host-02"], left["host-03"]) == ("3.5.10", "9.9", "unknown")
     assert as_left_by(before, "lis", seen) == seen
+
+
+def test_a_later_change_waits_until_the_one_before_it_was_found_stable_by_the_plan_that_it_names() -> None:
+    hospital = Hospital()
+    joint = (part_of(hospital.plan), JointPart(NEXT, HIS, Version("6")))
+    later = replace(hospital.plan, change=NEXT, joint=joint, comes_after=hospital.plan.digest)
+
+    assert refusal(hospital, later) == "joint-not-stable"  # nothing ran yet
+    apply_change(hospital.site(), CHANGE, hospital.progress)
+    assert refusal(hospital, later) == "joint-not-stable"  # it is still watched
+    hospital.clock.now += timedelta(days=1)
+    soak_change(hospital.site(), CHANGE, hospital.progress, wait=True)
+    assert refusal(hospital, later) == ""
+    assert refusal(hospital, replace(later, comes_after=Digest.of(b"another plan"))) == "joint-not-stable"
+
+
+def refusal(hospital: Hospital, plan: Plan) -> str:
+    try:
+        check_comes_after(hospital.site(), plan)
+    except Refused as error:
+        return error.code
+    return ""
+
+
+def part_of(plan: Plan) -> JointPart:
+    return JointPart(plan.change, plan.release.system, plan.release.version)
 
 
 def test_servers_go_before_workstations_unless_the_vendor_says_otherwise() -> None:
