@@ -14,17 +14,28 @@ from upgrader.flow.apply import Applied, apply_change
 from upgrader.flow.comes_after import found_stable
 from upgrader.flow.history import read_history
 from upgrader.flow.repository import change_folder
-from upgrader.flow.roll_back import TakenBack, roll_back_change
+from upgrader.flow.roll_back import TakenBack, authorized_plan, roll_back_change
 from upgrader.flow.site import Site
 from upgrader.flow.soak import soak_change
 from upgrader.ports import Progress
 
 
-def joint_of(site: Site, change: ChangeId) -> tuple[JointPart, ...]:
-    """All changes that were asked for together with this one, by its request on the branch; empty for one alone."""
-    path = f"{change_folder(change)}/request.yml"
-    content = site.mirror.refresh().read(path)
-    return site.documents.read_request(content, path).joint if content is not None else ()
+def asked_together(site: Site, change: ChangeId) -> tuple[JointPart, ...]:
+    """All changes that were asked for together with this one, by the request in the clone; empty for one alone.
+
+    Who has an old clone types one command more: the gate lets none begin before the one that it comes after.
+    """
+    file = site.clone.root / change_folder(change) / "request.yml"
+    content = file.read_bytes() if file.is_file() else b""
+    return site.documents.read_request(content, str(file)).joint if b"joint" in content else ()
+
+
+def ran_together(site: Site, change: ChangeId) -> tuple[JointPart, ...]:
+    """The same, by the plan under which this one ran; empty when none was authorized."""
+    history = read_history(site, change)
+    if not history.of(Event.PLAN_AUTHORIZED):
+        return ()
+    return authorized_plan(site, change, history).joint or ()
 
 
 def apply_joint(site: Site, change: ChangeId, progress: Progress) -> Applied:
@@ -34,7 +45,7 @@ def apply_joint(site: Site, change: ChangeId, progress: Progress) -> Applied:
     take back, in reverse order, those that ran before it. A change alone is applied as `apply_change` does.
     Called again after a crash it goes on where the journals stop. Raises what `apply_change` raises.
     """
-    joint = joint_of(site, change)
+    joint = asked_together(site, change)
     if not joint:
         return apply_change(site, change, progress)
     for part in before(change, joint):
@@ -53,7 +64,7 @@ def roll_back_joint(site: Site, change: ChangeId, reason: str, progress: Progres
     One that can't be taken back whole stops this: what it stands on stays as it is. Raises what `roll_back_change`
     raises.
     """
-    for part in reversed(after(change, joint_of(site, change))):
+    for part in reversed(after(change, ran_together(site, change))):
         if _has_ran(site, part.change):
             taken = roll_back_change(site, part.change, reason, progress)
             if taken.exit_code is not ExitCode.ROLLED_BACK:
