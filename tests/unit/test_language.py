@@ -5,6 +5,7 @@ set's values are listed in FAMILIES.
 """
 
 import ast
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ from click.testing import CliRunner
 import upgrader
 from upgrader.adapters.programs import QUESTIONS
 from upgrader.cli import VERBS, build, click_texts
+from upgrader.cli.entry import run_command
 from upgrader.domain.build_facts import SignatureScheme, SignatureState
 from upgrader.domain.database import DataPromise
 from upgrader.domain.demand import DemandKind
@@ -27,6 +29,7 @@ from upgrader.domain.forecast import Ground
 from upgrader.domain.form import Asked, Block, Field, Missing
 from upgrader.domain.inspection import Concern, Round
 from upgrader.domain.lifecycle import Event, State
+from upgrader.domain.names import ChangeId, HostName, PersonId, RoleId, SiteId, SystemId, Version
 from upgrader.domain.particulars import ChangeClass, ChangeType, ProtectionLevel, Risk
 from upgrader.domain.playbook import HostOutcome
 from upgrader.domain.record import Decision, Result, TestStage
@@ -266,6 +269,14 @@ def family_keys() -> set[str]:
     }
 
 
+def argument_codes() -> set[str]:
+    """Codes of arguments that do not fit: given to Unfit, and one for each kind of name that is typed."""
+    names = (SystemId, Version, ChangeId, PersonId, RoleId, SiteId, HostName)
+    return {code for call in calls({"Unfit"}) for code in literals(call.args[0])} | {
+        kind.__name__.lower() for kind in names
+    }
+
+
 def fields(text: str) -> set[str]:
     return set(FIELD.findall(text))
 
@@ -302,6 +313,10 @@ def test_every_problem_of_a_written_file_has_a_text(texts: Texts) -> None:
     assert sorted(wanted - set(catalogue(texts.language))) == []
 
 
+def test_every_argument_that_does_not_fit_has_a_text(texts: Texts) -> None:
+    assert sorted({f"argument.{code}" for code in argument_codes()} - set(catalogue(texts.language))) == []
+
+
 def test_every_value_of_a_closed_set_has_a_text(texts: Texts) -> None:
     assert sorted(family_keys() - set(catalogue(texts.language))) == []
 
@@ -311,6 +326,8 @@ def test_no_text_is_left_that_nobody_asks_for() -> None:
     used |= {f"error.{code}.{part}" for code in error_codes() for part in ("what", "todo")}
     used |= {f"problem.{code}.{part}" for code in problem_codes() for part in ("what", "todo")}
     used |= {key for call in calls({"progress"}) for key in literals(call.args[0])}
+
+    used |= {f"argument.{code}" for code in argument_codes()}
 
     left = {key for key in catalogue(Language.EN) if not key.startswith("click.")} - used
 
@@ -377,6 +394,23 @@ def test_help_in_chinese_says_no_english_sentence(monkeypatch: pytest.MonkeyPatc
     assert "显示帮助" in shown
     assert "Usage" not in shown
     assert "Show this message" not in shown
+
+
+@pytest.mark.parametrize(
+    "typed", [["status", "nonsense"], ["status", "--nonsense"], ["nonsense"], ["plan"]], ids=" ".join
+)
+def test_what_was_typed_wrongly_is_told_in_the_readers_language_and_to_programs(
+    typed: list[str], texts: Texts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _speak_for_now(texts, monkeypatch)
+
+    assert run_command(build(texts), texts, ["--json", *typed]) == 2
+
+    said = capsys.readouterr()
+    answer = json.loads(said.out)
+    assert (answer["format"], answer["code"], answer["exit_code"]) == ("upgrader.error/1", "usage", 2)
+    assert answer["message"] in said.err
+    assert bool(CHINESE.search(answer["message"])) is (texts.language is Language.ZH)
 
 
 def test_values_of_closed_sets_are_shown_in_words() -> None:

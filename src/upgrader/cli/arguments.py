@@ -18,16 +18,31 @@ WINDOW = re.compile(r"\s*(.+?)\s*(?:→|->|/|\.\.)\s*(.+?)\s*")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
+class Unfit(click.BadParameter):
+    """An argument that does not fit; what was expected is the text `argument.CODE`, in the reader's language."""
+
+    def __init__(self, code: str, /, param_hint: str | None = None, **fields: str) -> None:
+        super().__init__(f"{code} {fields}", param_hint=param_hint)
+        self.code, self.fields = code, fields
+
+    def told(self, words: str) -> click.BadParameter:
+        """The same error in these words."""
+        return click.BadParameter(words, ctx=self.ctx, param=self.param, param_hint=self.param_hint)
+
+
+def read_name(kind: type[N], text: str, param_hint: str | None = None) -> N:
+    """Make a Name of an argument. Raises Unfit."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise Unfit(kind.__name__.lower(), param_hint, found=text[:80]) from None
+
+
 def name_of(kind: type[N]) -> Callable[[click.Context, click.Parameter, Any], N | None]:
     """A click callback that makes a Name of an argument."""
 
     def convert(ctx: click.Context, parameter: click.Parameter, value: Any) -> N | None:
-        if value is None:
-            return None
-        try:
-            return kind(value)
-        except ValueError as error:
-            raise click.BadParameter(str(error), ctx=ctx, param=parameter) from error
+        return None if value is None else read_name(kind, value)
 
     return convert
 
@@ -52,9 +67,7 @@ def answers(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ..
     for answer in value:
         key, sign, text = answer.partition("=")
         if not sign or not key or key in given:
-            raise click.BadParameter(
-                f"expected KEY=TEXT, each key once; found {answer[:80]!r}", ctx=ctx, param=parameter
-            )
+            raise Unfit("answer", found=answer[:80])
         given[key.strip()] = text.strip()
     return given
 
@@ -63,9 +76,7 @@ def duration(ctx: click.Context, parameter: click.Parameter, value: str) -> time
     """A click callback for `30s`, `5m`, `1h30m`, `3d`."""
     match = DURATION.fullmatch(value)
     if not value or match is None:
-        raise click.BadParameter(
-            f"expected a duration such as 30s, 5m, 1h30m; found {value!r}", ctx=ctx, param=parameter
-        )
+        raise Unfit("duration", found=value)
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
@@ -76,53 +87,53 @@ def day(ctx: click.Context, parameter: click.Parameter, value: str | None) -> da
         return None
     try:
         return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC).date()
-    except ValueError as error:
-        raise click.BadParameter(f"expected a day such as 2026-11-20; found {value!r}") from error
+    except ValueError:
+        raise Unfit("day", found=value) from None
 
 
 def window(text: str, zone: str, now: datetime) -> tuple[datetime, datetime]:
     """Read `Sat 23:00 → Sun 03:00`, `2026-11-21 23:00 → 2026-11-22 03:00` or `now → +3h` in a zone.
 
-    Raises click.BadParameter. A week day is the next such day from `now` on; the end comes after the start.
+    Raises Unfit. A week day is the next such day from `now` on; the end comes after the start.
     """
     match = WINDOW.fullmatch(text)
     if match is None:
-        raise click.BadParameter(f"expected START → END, found {text!r}", param_hint="--window")
+        raise Unfit("window", "--window", found=text)
     opens = _moment(match[1], zone, now.astimezone(ZoneInfo(zone)).replace(microsecond=0))  # requests count seconds
     closes = _moment(match[2], zone, opens)
     if closes <= opens:
-        raise click.BadParameter(f"the window ends before it starts: {text!r}", param_hint="--window")
+        raise Unfit("window-ends-first", "--window", found=text)
     if closes <= now:
-        raise click.BadParameter(f"the window is over: {text!r}", param_hint="--window")
+        raise Unfit("window-over", "--window", found=text)
     return opens, closes
 
 
 def deadline(text: str, zone: str, now: datetime) -> datetime:
-    """Read `2026-12-05` (the end of that day) or `+14d` in a zone. Raises click.BadParameter."""
+    """Read `2026-12-05` (the end of that day) or `+14d` in a zone. Raises Unfit."""
     match = DURATION.fullmatch(text.removeprefix("+")) if text.startswith("+") and text != "+" else None
     if match is not None:
         days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
         return (now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)).replace(microsecond=0)
     try:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=ZoneInfo(zone))
-    except ValueError as error:
-        raise click.BadParameter(f"expected a day such as 2026-12-05, or +14d; found {text!r}") from error
+    except ValueError:
+        raise Unfit("deadline", found=text) from None
     return day + timedelta(days=1)
 
 
 def past_moment(text: str, zone: str, now: datetime) -> datetime:
-    """Read `2026-11-21 23:00` in a zone, in UTC. Raises click.BadParameter, also for a time that is yet to come."""
+    """Read `2026-11-21 23:00` in a zone, in UTC. Raises Unfit, also for a time that is yet to come."""
     try:
         at = datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
     except ValueError:
-        raise click.BadParameter(f"expected a time such as '2026-11-21 23:00', found {text!r}") from None
+        raise Unfit("past-moment", found=text) from None
     if at > now:
-        raise click.BadParameter(f"{text!r} is yet to come")
+        raise Unfit("yet-to-come", found=text)
     return at
 
 
 def moment(text: str, zone: str, now: datetime) -> datetime:
-    """Read `now`, `+3h`, `2026-12-05 23:00` or `Sat 23:00` in a zone. Raises click.BadParameter."""
+    """Read `now`, `+3h`, `2026-12-05 23:00` or `Sat 23:00` in a zone. Raises Unfit."""
     return _moment(text, zone, now.astimezone(ZoneInfo(zone)).replace(microsecond=0)).astimezone(UTC)
 
 
@@ -148,7 +159,7 @@ def _next_clock(text: str, after: datetime) -> datetime:
     match = re.fullmatch(r"(\d{1,2}):(\d{2})", clock)
     wanted = day.strip().lower()[:3]
     if match is None or int(match[1]) > 23 or int(match[2]) > 59 or (wanted and wanted not in DAYS):
-        raise click.BadParameter(f"expected a time such as 'Sat 23:00' or '2026-11-21 23:00', found {text!r}")
+        raise Unfit("moment", found=text)
     moment = after.replace(hour=int(match[1]), minute=int(match[2]), second=0, microsecond=0)
     while moment <= after or (wanted and DAYS[moment.weekday()] != wanted):
         moment += timedelta(days=1)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from upgrader.cli.arguments import Unfit
 from upgrader.domain.errors import BadInput, ExitCode, UpgraderError
 from upgrader.language import Texts
 
@@ -30,8 +31,11 @@ def run_command(command: click.Command, texts: Texts, arguments: Sequence[str]) 
         click.echo(texts("cli.interrupted" if interrupted else "cli.aborted"), err=True)
         return TERMINATED if isinstance(error.__cause__, Terminated) else INTERRUPTED
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        told = error.told(texts(f"argument.{error.code}", **error.fields)) if isinstance(error, Unfit) else error
+        told.show()
+        if "--json" in arguments:
+            click.echo(json.dumps(usage_as_json(error, told), ensure_ascii=False, indent=2))
+        return told.exit_code
     except BrokenPipeError:
         sys.stderr.close()
         return int(ExitCode.DONE)
@@ -61,4 +65,17 @@ def error_as_json(error: UpgraderError, texts: Texts) -> dict[str, object]:
             {"file": p.file, "line": p.line, "column": p.column, "code": p.code, "fields": dict(p.fields)}
             for p in problems
         ],
+    }
+
+
+def usage_as_json(error: click.ClickException, told: click.ClickException) -> dict[str, object]:
+    """The same object for a command that was typed wrongly; `told` is the error in the reader's words."""
+    unfit = error if isinstance(error, Unfit) else None
+    return {
+        "format": "upgrader.error/1",
+        "code": "usage",
+        "exit_code": error.exit_code,
+        "message": told.format_message(),
+        "fields": {"argument": unfit.code, **unfit.fields} if unfit else {},
+        "problems": [],
     }

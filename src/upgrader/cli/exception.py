@@ -2,7 +2,7 @@
 
 import click
 
-from upgrader.cli.arguments import change_argument, deadline, name_of
+from upgrader.cli.arguments import change_argument, deadline, name_of, read_name
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain import plain
 from upgrader.domain.names import ChangeId, HostName, PersonId
@@ -59,7 +59,4 @@ def command(texts: Texts) -> click.Command:
 
 
 def _host(text: str) -> HostName:
-    try:
-        return HostName(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="HOSTS") from error
+    return read_name(HostName, text, "HOSTS")

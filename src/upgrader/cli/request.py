@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from upgrader import render
-from upgrader.cli.arguments import answers, day, duration, name_of, window
+from upgrader.cli.arguments import Unfit, answers, day, duration, name_of, window
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.demand import TERMS, Demand, DemandKind
 from upgrader.domain.names import ChangeId, SystemId, Version
@@ -156,5 +156,5 @@ def _demand(
         kind = DemandKind.URGENT_DEFECT if defect == "urgent" else DemandKind.DEFECT
     try:
         return Demand(kind, since, TERMS[kind][1] if modification is None else modification)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--modification") from error
+    except ValueError:
+        raise Unfit("modification", "--modification", found=str(modification)) from None
