@@ -1,9 +1,9 @@
-"""python -m benchmarks [verbs|simulation|gate|hospital|pieces|apply|delta|downtime|memory]…; all if none is named."""
+"""python -m benchmarks [verbs|status|simulation|gate|hospital|pieces|apply|delta|downtime|memory]…; all if none."""
 
 import argparse
 from collections.abc import Callable, Mapping
 
-from benchmarks import comparison, gate, pieces, simulation, verbs, whole_hospital
+from benchmarks import comparison, gate, large_change, pieces, simulation, verbs, whole_hospital
 from benchmarks.cost import Meter, become_measured
 
 
@@ -22,6 +22,11 @@ def main() -> None:
 
 def show_verbs(meter: Meter, _: argparse.Namespace) -> None:
     for line in verbs.lines(meter):
+        print(line, flush=True)
+
+
+def show_status(meter: Meter, _: argparse.Namespace) -> None:
+    for line in large_change.lines(meter):
         print(line, flush=True)
 
 
@@ -74,6 +79,7 @@ def show_delta(_meter: Meter, arguments: argparse.Namespace) -> None:
 
 BENCHMARKS: Mapping[str, Callable[[Meter, argparse.Namespace], None]] = {
     "verbs": show_verbs,
+    "status": show_status,
     "simulation": show_simulation,
     "gate": show_gate,
     "hospital": show_hospital,

@@ -8,9 +8,10 @@ import builders
 from fakes import AtOnce, Break, Hospital, Killed
 from upgrader.domain.errors import ExitCode, Locked, Refused
 from upgrader.domain.lifecycle import Event, State
+from upgrader.domain.schedule import scheduled
 from upgrader.flow.apply import apply_change
 from upgrader.flow.roll_back import roll_back_change
-from upgrader.flow.schedule import order_of, schedule_change, withdraw
+from upgrader.flow.schedule import schedule_change, withdraw
 from upgrader.flow.serve import Said, Service, serve
 from upgrader.language import Language, Texts
 from upgrader.render import said as rendered
@@ -128,7 +129,7 @@ def test_another_no_is_another_fact() -> None:
 
 def test_a_change_that_is_taken_off_a_moment_before_does_not_begin() -> None:
     night = opened(Night().scheduled())
-    order = order_of(night.hospital.site(), builders.CHANGE)
+    order = scheduled(night.hospital.journal.history())
     withdraw(night.hospital.site(), builders.CHANGE, "the ward asked")
 
     with pytest.raises(Refused, match="not-scheduled"):
@@ -140,7 +141,7 @@ def test_a_change_that_is_taken_off_a_moment_before_does_not_begin() -> None:
 
 def test_only_the_plan_that_was_scheduled_begins() -> None:
     night = opened(Night().scheduled())
-    order = order_of(night.hospital.site(), builders.CHANGE)
+    order = scheduled(night.hospital.journal.history())
     assert order is not None
     written = night.hospital.journal.lines[-1].replace(order.plan.encode(), b"0" * 64)
     night.hospital.journal.lines[-1] = written

@@ -18,11 +18,11 @@ def command(texts: Texts) -> click.Command:
     @pass_desk
     def status(desk: Desk, change: ChangeId | None, *, detailed_exitcode: bool) -> int:
         from upgrader.domain.change import view
+        from upgrader.domain.schedule import scheduled
         from upgrader.flow.brakes import held_by
         from upgrader.flow.deadline import deadlines
         from upgrader.flow.forecast import outlook_of
         from upgrader.flow.history import read_history
-        from upgrader.flow.schedule import order_of
         from upgrader.flow.status import plan_of, read_changes
 
         site = desk.open()
@@ -42,9 +42,9 @@ def command(texts: Texts) -> click.Command:
             running = plan_of(site, change, history)
             one = view(history, running)
             expected = outlook_of(site, running, history, one)
-            found, brake = deadlines(site, {change: one}).get(change), held_by(site, change)
+            found, brake = deadlines(site, {change: one}).get(change), held_by(site, change, history)
             desk.say(*render.change(change, one, desk.texts, because=one.stopped_because))
-            if order := order_of(site, change):
+            if order := scheduled(history):
                 desk.say(f"  {render.scheduled(order, site.time_zone, desk.texts)}")
             if running is not None:
                 desk.say(*render.outlook(expected, running.window.zone, desk.texts))

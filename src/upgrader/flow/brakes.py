@@ -51,9 +51,8 @@ def paused_by(site: Site, change: str, history: History) -> Brake | None:
     return next((brake for brake in asked if brake.ask is Ask.PAUSE), None)
 
 
-def held_by(site: Site, change: str) -> Brake | None:
+def held_by(site: Site, change: str, history: History) -> Brake | None:
     """What holds a change now, for people to see: the stop of all work, else its own pause; None when nothing does."""
-    history = read_history(site, change)
     if not may(history.state, Event.CHANGE_PAUSED):
         return None
     return site.brakes.stopped() or paused_by(site, change, history)

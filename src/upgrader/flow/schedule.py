@@ -130,11 +130,6 @@ def read_schedule(site: Site) -> Sequence[Standing]:
     return sorted(found, key=lambda one: (one.order.starts, one.change))
 
 
-def order_of(site: Site, change: str) -> Scheduled | None:
-    """What stands on the schedule for one change."""
-    return scheduled(read_history(site, change))
-
-
 def _order(site: Site, plan: Plan, at: datetime | None, expires: datetime | None, length: timedelta) -> Scheduled:
     """The order, in whole seconds. Raises OutsideWindow unless it starts, and later expires, inside the window."""
     opens, closes, now = plan.window.opens, plan.window.closes, site.clock().replace(microsecond=0)
