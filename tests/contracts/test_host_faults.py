@@ -128,13 +128,12 @@ def test_the_dead_man_waits_for_a_disk_that_takes_nothing(host: ShHost, small_di
     assert (host.current, host.service_runs()) == ("1.0", True)
 
 
+@pytest.mark.parametrize("host", ["dash"], indirect=True)  # busybox has a `date` of its own, which nothing replaces
 @pytest.mark.parametrize("year", [1970, 2099])
 def test_a_wall_clock_that_jumps_between_steps_changes_nothing(
     host: ShHost, old: Build, tmp_path: Path, year: int
 ) -> None:
     """We count by the time since boot, which nobody sets; the wall clock only stands in the journal."""
-    if "busybox" in host.shell:
-        pytest.skip("busybox takes its own date")
     jumped = tmp_path / "jumped"
     jumped.mkdir()
     (jumped / "date").write_text(f"#!/bin/sh\necho {year}-01-01T00:00:00Z\n")
