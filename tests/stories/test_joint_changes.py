@@ -95,7 +95,7 @@ def when(night: Night, change: str, event: str) -> str:
     return str(at)
 
 
-def test_the_second_does_not_begin_before_the_first_is_stable_and_goes_back_before_it(night: Night) -> None:
+def test_the_second_does_not_begin_before_the_first_is_stable_and_is_taken_back_alone_by_a_person(night: Night) -> None:
     first, second = signed(night, PICC, GOOD, NURSING, GOOD)
     typed(night, ENGINEER, "plan", first)  # nothing new: the same plan
 
@@ -105,10 +105,13 @@ def test_the_second_does_not_begin_before_the_first_is_stable_and_goes_back_befo
     assert (night.runs(NURSING), night.runs(PICC)) == (GOOD, GOOD)
     assert when(night, first, '"found stable"') <= when(night, second, '"apply started"')
 
+    typed(night, ENGINEER, "rollback", second, "--reason", "the clinic wants to wait")
+    assert typed(night, ENGINEER, "apply", second, check=False).code == 30  # how it ended, and nothing more
+    assert (state_of(night, first), state_of(night, second)) == ("stable", "rolled-back")
+    assert (night.runs(NURSING), night.runs(PICC)) == (GOOD, INSTALLED)
+
     taken = typed(night, ENGINEER, "rollback", first, "--reason", "the ward can't print")
     assert taken.json()["state"] == "rolled-back"
-    assert state_of(night, second) == "rolled-back"
-    assert when(night, second, '"rollback finished"') <= when(night, first, '"rollback started"')
     assert (night.runs(NURSING), night.runs(PICC)) == (INSTALLED, INSTALLED)
 
 
@@ -130,6 +133,7 @@ def test_a_jump_is_a_chain_of_changes_and_goes_back_over_all_of_it(night: Night)
     typed(night, ENGINEER, "rollback", first, "--reason", "end of the test")
     assert night.runs(MOBILE) == INSTALLED
     assert (state_of(night, first), state_of(night, second)) == ("rolled-back", "rolled-back")
+    assert when(night, second, '"rollback finished"') <= when(night, first, '"rollback started"')
 
 
 def test_versions_that_are_not_declared_to_go_together_are_refused(night: Night) -> None:

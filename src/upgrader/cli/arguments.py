@@ -77,8 +77,7 @@ def duration(ctx: click.Context, parameter: click.Parameter, value: str) -> time
     match = DURATION.fullmatch(value)
     if not value or match is None:
         raise Unfit("duration", found=value)
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    return _length(match)
 
 
 def day(ctx: click.Context, parameter: click.Parameter, value: str | None) -> date | None:
@@ -112,8 +111,7 @@ def deadline(text: str, zone: str, now: datetime) -> datetime:
     """Read `2026-12-05` (the end of that day) or `+14d` in a zone. Raises Unfit."""
     match = DURATION.fullmatch(text.removeprefix("+")) if text.startswith("+") and text != "+" else None
     if match is not None:
-        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return (now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)).replace(microsecond=0)
+        return (now + _length(match)).replace(microsecond=0)
     try:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=ZoneInfo(zone))
     except ValueError:
@@ -137,14 +135,19 @@ def moment(text: str, zone: str, now: datetime) -> datetime:
     return _moment(text, zone, now.astimezone(ZoneInfo(zone)).replace(microsecond=0)).astimezone(UTC)
 
 
+def _length(match: re.Match[str]) -> timedelta:
+    """How long it is what DURATION found."""
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
 def _moment(text: str, zone: str, after: datetime) -> datetime:
     if text == "now":
         return after
     if text.startswith("+"):
         match = DURATION.fullmatch(text[1:])
         if match is not None and text[1:]:
-            days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-            return after + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+            return after + _length(match)
     for form in ("%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S"):
         try:
             return datetime.strptime(text, form).replace(tzinfo=ZoneInfo(zone))

@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 import click
 
 from upgrader import render
-from upgrader.cli.arguments import Unfit, answers, day, duration, name_of, window
+from upgrader.cli.arguments import Unfit, answers, day, duration, name_of, read_name, window
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.demand import TERMS, Demand, DemandKind
 from upgrader.domain.names import ChangeId, SystemId, Version
 from upgrader.domain.particulars import Particulars
 from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
+from upgrader.domain.system import group_of
 from upgrader.flow.request import Requested
 from upgrader.flow.site import Site
 from upgrader.language import Texts
@@ -80,7 +81,7 @@ def _wanted(texts: Texts, site: Site, system: SystemId, version: Version, **opti
         version=version,
         reason=options["reason"],
         requester=acting_person(site),
-        hosts=system.replace("-", "_") if options["hosts"] is None else options["hosts"],
+        hosts=group_of(system) if options["hosts"] is None else options["hosts"],
         window=ChangeWindow(opens.astimezone(UTC), closes.astimezone(UTC), site.time_zone),
         waves=WaveSizes(options["canaries"], options["wave_size"]),
         soak=Soak(options["soak"], options["soak_interval"], WhenUnstable(options["when_unstable"])),
@@ -92,13 +93,11 @@ def _wanted(texts: Texts, site: Site, system: SystemId, version: Version, **opti
 
 
 def _pairs(ctx: click.Context, parameter: click.Parameter, value: Sequence[str]) -> Sequence[tuple[SystemId, Version]]:
-    """Turn `SYSTEM VERSION SYSTEM VERSION` into pairs."""
+    """Turn `SYSTEM VERSION SYSTEM VERSION` into pairs. Raises Unfit, MissingParameter for the version of the last."""
     if len(value) % 2:
         raise click.MissingParameter(ctx=ctx, param=parameter, param_hint="VERSION", param_type="argument")
-    try:
-        return [(SystemId(one), Version(other)) for one, other in zip(value[::2], value[1::2], strict=True)]
-    except ValueError as error:
-        raise click.BadParameter(str(error), ctx=ctx, param=parameter) from error
+    pairs = zip(value[::2], value[1::2], strict=True)
+    return [(read_name(SystemId, system), read_name(Version, version)) for system, version in pairs]
 
 
 def _check_goes_together(texts: Texts, releases: Sequence[tuple[SystemId, Version]], **options: Any) -> None:

@@ -14,7 +14,7 @@ from upgrader.flow.apply import Applied, apply_change
 from upgrader.flow.comes_after import found_stable
 from upgrader.flow.history import read_history
 from upgrader.flow.repository import change_folder
-from upgrader.flow.roll_back import TakenBack, authorized_plan, roll_back_change
+from upgrader.flow.roll_back import TakenBack, asked_because, authorized_plan, roll_back_change, was_asked
 from upgrader.flow.site import Site
 from upgrader.flow.soak import soak_change
 from upgrader.ports import Progress
@@ -42,7 +42,8 @@ def apply_joint(site: Site, change: ChangeId, progress: Progress) -> Applied:
     """Run a change; one that was asked for together with others comes after those before it, which run first.
 
     1. in order, each that is not stable yet: apply, then watch it to the end of its soak   2. one that was taken back:
-    take back, in reverse order, those that ran before it. A change alone is applied as `apply_change` does.
+    take back, in reverse order, those that ran before it, unless a person took it back alone. A change alone is applied
+    as `apply_change` does.
     Called again after a crash it goes on where the journals stop. Raises what `apply_change` raises.
     """
     joint = asked_together(site, change)
@@ -73,25 +74,34 @@ def roll_back_joint(site: Site, change: ChangeId, reason: str, progress: Progres
 
 
 def _carry_through(site: Site, change: ChangeId, joint: Sequence[JointPart], progress: Progress) -> Applied:
-    """Apply one change and watch it until there is a verdict; when it goes back, so do those before it."""
+    """Apply one change and watch it until there is a verdict; when it goes back by itself, so do those before it."""
     applied = apply_change(site, change, progress)
     if applied.change.state is State.SOAKING:
         soaked = soak_change(site, change, progress, wait=True)
         applied = Applied(soaked.exit_code, soaked.change, soaked.change.stopped_because)
-    if applied.change.state is State.ROLLED_BACK:
+    if applied.change.state is State.ROLLED_BACK and not _was_taken_alone(change, joint, applied.because):
         return _take_back_before(site, change, joint, applied, progress)
     return applied
+
+
+def _was_taken_alone(change: ChangeId, joint: Sequence[JointPart], because: str) -> bool:
+    """Whether a person took back this change and meant no other: those before it stay as they are."""
+    pulled = {asked_because(_pulled_by(part.change)) for part in after(change, joint)}
+    return was_asked(because) and because not in pulled
+
+
+def _pulled_by(change: ChangeId) -> str:
+    return f"{change} was taken back"
 
 
 def _take_back_before(
     site: Site, change: ChangeId, joint: Sequence[JointPart], applied: Applied, progress: Progress
 ) -> Applied:
     """Take back what ran before a change that went back. Gives the one that could not be taken back whole, if any."""
-    because = f"{change} was taken back"
     for part in reversed(before(change, joint)):
         if _has_ran(site, part.change):
             progress("progress.joint-back", {"change": part.change, "release": f"{part.system} {part.version}"})
-            taken = roll_back_change(site, part.change, because, progress)
+            taken = roll_back_change(site, part.change, _pulled_by(change), progress)
             if taken.exit_code is not ExitCode.ROLLED_BACK:
                 return Applied(taken.exit_code, taken.change, taken.because)
     return applied

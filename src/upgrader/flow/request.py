@@ -10,6 +10,7 @@ from upgrader.domain.lifecycle import Event, State, advance
 from upgrader.domain.names import ChangeId, PersonId, SystemId, Version
 from upgrader.domain.release import Release
 from upgrader.domain.request import Request
+from upgrader.domain.system import group_of
 from upgrader.flow import repository
 from upgrader.flow.cancel import cancel_change
 from upgrader.flow.described import graph_here
@@ -78,7 +79,7 @@ def request_joint(
             system=part.system,
             version=part.version,
             requester=person,
-            hosts=wanted.hosts if own else part.system.replace("-", "_"),
+            hosts=wanted.hosts if own else group_of(part.system),
             joint=joint if len(joint) > 1 else (),
         )
         for part in joint

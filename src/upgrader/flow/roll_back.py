@@ -25,6 +25,8 @@ from upgrader.flow.running import Running, run_playbook
 from upgrader.flow.site import Site
 from upgrader.ports import Journal, Progress, Snapshot
 
+ASKED = "asked: "
+
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
@@ -80,7 +82,12 @@ def resume_rollback(site: Site, change: str, journal: Journal, actor: str, progr
 
 def asked_because(reason: str) -> str:
     """Why a change is taken back that a person wants back."""
-    return f"asked: {reason}"
+    return f"{ASKED}{reason}"
+
+
+def was_asked(because: str) -> bool:
+    """Whether somebody asked for it, and no rule was broken."""
+    return because.startswith(ASKED)
 
 
 def take_back(running: Running, because: str, *, ends: datetime | None = None) -> TakenBack:
