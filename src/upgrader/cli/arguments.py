@@ -15,6 +15,7 @@ N = TypeVar("N", bound=Name)
 F = TypeVar("F", bound=Callable[..., Any])
 DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s)?")
 WINDOW = re.compile(r"\s*(.+?)\s*(?:→|->|/|\.\.)\s*(.+?)\s*")
+YEARS = range(2000, 3000)
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -85,7 +86,7 @@ def day(ctx: click.Context, parameter: click.Parameter, value: str | None) -> da
     if value is None:
         return None
     try:
-        return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC).date()
+        return _written(value, "%Y-%m-%d").date()
     except ValueError:
         raise Unfit("day", found=value) from None
 
@@ -113,7 +114,7 @@ def deadline(text: str, zone: str, now: datetime) -> datetime:
     if match is not None:
         return (now + _length(match)).replace(microsecond=0)
     try:
-        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=ZoneInfo(zone))
+        day = _written(text, "%Y-%m-%d").replace(tzinfo=ZoneInfo(zone))
     except ValueError:
         raise Unfit("deadline", found=text) from None
     return day + timedelta(days=1)
@@ -122,7 +123,7 @@ def deadline(text: str, zone: str, now: datetime) -> datetime:
 def past_moment(text: str, zone: str, now: datetime) -> datetime:
     """Read `2026-11-21 23:00` in a zone, in UTC. Raises Unfit, also for a time that is yet to come."""
     try:
-        at = datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+        at = _written(text, "%Y-%m-%d %H:%M").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
     except ValueError:
         raise Unfit("past-moment", found=text) from None
     if at > now:
@@ -133,6 +134,14 @@ def past_moment(text: str, zone: str, now: datetime) -> datetime:
 def moment(text: str, zone: str, now: datetime) -> datetime:
     """Read `now`, `+3h`, `2026-12-05 23:00` or `Sat 23:00` in a zone. Raises Unfit."""
     return _moment(text, zone, now.astimezone(ZoneInfo(zone)).replace(microsecond=0)).astimezone(UTC)
+
+
+def _written(text: str, form: str) -> datetime:
+    """A day or time as somebody wrote it, in no zone yet. Raises ValueError, also for a year that nobody can mean."""
+    found = datetime.strptime(text, form)
+    if found.year not in YEARS:
+        raise ValueError(text)
+    return found
 
 
 def _length(match: re.Match[str]) -> timedelta:
@@ -150,7 +159,7 @@ def _moment(text: str, zone: str, after: datetime) -> datetime:
             return after + _length(match)
     for form in ("%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S"):
         try:
-            return datetime.strptime(text, form).replace(tzinfo=ZoneInfo(zone))
+            return _written(text, form).replace(tzinfo=ZoneInfo(zone))
         except ValueError:
             continue
     return _next_clock(text, after)
