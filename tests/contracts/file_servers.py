@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 ADDRESS = "127.0.83.1"
-LINGERS = 0.5  # seconds between the last byte over a bad link and its end: what came before has been read by then
+PATIENCE = 60.0  # seconds for which a bad link waits at most until what came over it has been kept
 SSHD = """\
 Port {port}
 ListenAddress {address}
@@ -92,10 +92,14 @@ def _wait(port: int) -> None:
 
 @dataclass(slots=True)
 class BadLink:
-    """A way to a server on which each connection carries at most so many bytes back, then is cut; None is all."""
+    """A way to a server on which each connection carries at most so many bytes back, then is cut; None is all.
+
+    A connection that carried something is cut when `kept` says that it has been put away, however slow the reader is.
+    """
 
     to: int
     budgets: list[int | None]
+    kept: Callable[[], bool] = lambda: True
     port: int = 0
     connections: int = 0
     sockets: list[socket.socket] = field(default_factory=list)
@@ -121,20 +125,28 @@ class BadLink:
                 self.connections += 1
                 server = socket.create_connection((ADDRESS, self.to))
                 self.sockets += [client, server]
-                threading.Thread(target=_carry, args=(client, server, None), daemon=True).start()
-                threading.Thread(target=_carry, args=(server, client, budget), daemon=True).start()
+                threading.Thread(target=_carry, args=(client, server, None, self.kept), daemon=True).start()
+                threading.Thread(target=_carry, args=(server, client, budget, self.kept), daemon=True).start()
 
 
-def _carry(source: socket.socket, target: socket.socket, budget: int | None) -> None:
+def _carry(source: socket.socket, target: socket.socket, budget: int | None, kept: Callable[[], bool]) -> None:
+    carried = 0
     with suppress(OSError):
         while chunk := source.recv(16384):
-            if budget is not None and (budget := budget - len(chunk)) < 0:
-                time.sleep(LINGERS)
+            if budget is not None and carried + len(chunk) > budget:
+                _wait_until(kept, PATIENCE if carried else 0)
                 break
+            carried += len(chunk)
             target.sendall(chunk)
     for one in (source, target):
         with suppress(OSError):
             one.shutdown(socket.SHUT_RDWR)
+
+
+def _wait_until(fact: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not fact() and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 @dataclass(slots=True)

@@ -96,6 +96,10 @@ class Desk:
             self.fetch(source)
         return caught.value
 
+    def kept(self) -> int:
+        """How many bytes of the build have been put away."""
+        return sum(path.stat().st_size for path in self.folder.rglob(f"{BUILD}.part"))
+
     def left(self) -> list[str]:
         return sorted(path.name for path in self.folder.rglob("*") if path.is_file())
 
@@ -290,7 +294,7 @@ def test_an_archive_comes_over_sftp(desk: Desk, sshd: Sshd, folder: Path, files:
 
 def test_a_cut_transfer_goes_on_where_it_stopped(desk: Desk, sshd: Sshd, folder: Path, files: dict[str, bytes]) -> None:
     papers = [None] * 3
-    with BadLink(sshd.port, [*papers, 400_000, None]).open() as link:
+    with BadLink(sshd.port, [*papers, 400_000, None], lambda: desk.kept() > 100_000).open() as link:
         source = over_sftp(sshd, folder, link.port)
         assert desk.fetch(source) == files
 
@@ -302,7 +306,7 @@ def test_a_cut_transfer_goes_on_where_it_stopped(desk: Desk, sshd: Sshd, folder:
 def test_a_link_that_stays_broken_is_gone_on_with_by_the_next_command(
     desk: Desk, sshd: Sshd, folder: Path, files: dict[str, bytes]
 ) -> None:
-    with BadLink(sshd.port, [None, None, None, 400_000, 0]).open() as link:
+    with BadLink(sshd.port, [None, None, None, 400_000, 0], lambda: desk.kept() > 100_000).open() as link:
         broken = desk.refused(over_sftp(sshd, folder, link.port), PreflightFailed)
         assert broken.code == "source-broken"
         assert int(broken.fields["done"]) > 100_000
@@ -319,7 +323,7 @@ def test_a_link_that_stays_broken_is_gone_on_with_by_the_next_command(
 def test_parts_that_do_not_fit_together_are_fetched_anew(
     desk: Desk, sshd: Sshd, folder: Path, files: dict[str, bytes]
 ) -> None:
-    with BadLink(sshd.port, [None, None, None, 400_000, 0]).open() as link:
+    with BadLink(sshd.port, [None, None, None, 400_000, 0], lambda: desk.kept() > 100_000).open() as link:
         desk.refused(over_sftp(sshd, folder, link.port), PreflightFailed)
         (part,) = desk.folder.rglob(f"{BUILD}.part")
         content = bytearray(part.read_bytes())
