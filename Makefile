@@ -36,7 +36,7 @@ bench: $(READY) system ## 与 Ansible、pyinfra、ssh 并排测量性能，约�
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 docs: $(READY) ## 重新生成由代码得出的文档 / print the documents that come from code
-	@$(BIN)/python -m upgrader.domain.lifecycle > docs/lifecycle.md
+	@$(BIN)/python -m upgrader.domain.changes.lifecycle > docs/lifecycle.md
 
 lock: ## 重新锁定依赖（需要 uv）/ lock the dependencies again (needs uv)
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra paper pyproject.toml -o requirements.lock

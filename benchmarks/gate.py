@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from upgrader.adapters.inventory import AnsibleInventory
+from upgrader.adapters.hosts.inventory import AnsibleInventory
 from upgrader.app import Choices, open_site
+from upgrader.domain.approval.record import ApprovalRecord, Decision, Namespace, plan_facts, record_name, write_record
+from upgrader.domain.changes.lifecycle import Event
+from upgrader.domain.changes.plan import Plan, make_plan, read_plan
 from upgrader.domain.digest import Digest
-from upgrader.domain.lifecycle import Event
 from upgrader.domain.names import ChangeId, PersonId, RoleId
-from upgrader.domain.plan import Plan, make_plan, read_plan
-from upgrader.domain.record import ApprovalRecord, Decision, Namespace, plan_facts, record_name, write_record
-from upgrader.flow.audit import audit_all
-from upgrader.flow.authorize import examine
-from upgrader.flow.materials import make_materials, read_change_files
+from upgrader.flow.approval.authorize import examine
+from upgrader.flow.closing.audit import audit_all
+from upgrader.flow.planning.materials import make_materials, read_change_files
 from upgrader.flow.site import Site
 from upgrader.lab.cache import default_cache
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, PEOPLE, Hospital

@@ -9,10 +9,10 @@ from typing import Any
 
 from benchmarks.cost import Meter, median
 from benchmarks.gate import BASE, GOOD, opened
-from upgrader.domain.lifecycle import Event
+from upgrader.domain.changes.lifecycle import Event
+from upgrader.domain.changes.plan import Plan, Wave, read_plan
+from upgrader.domain.changes.playbook import HostOutcome
 from upgrader.domain.names import ChangeId, HostName
-from upgrader.domain.plan import Plan, Wave, read_plan
-from upgrader.domain.playbook import HostOutcome
 from upgrader.lab.cache import default_cache
 from upgrader.lab.hospital import ENGINEER, INFORMATION, Hospital
 from upgrader.lab.janitor import temporary_lab

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.cost import Cost, Meter, median
 from upgrader.app import Choices, open_site
-from upgrader.flow.authorize import examine
+from upgrader.flow.approval.authorize import examine
 from upgrader.lab.cache import default_cache
 from upgrader.lab.hospital import ENGINEER, Hospital
 from upgrader.lab.janitor import temporary_lab

@@ -11,14 +11,14 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from benchmarks.cost import Cost, Meter
-from upgrader.adapters.inventory import AnsibleInventory
+from upgrader.adapters.hosts.inventory import AnsibleInventory
 from upgrader.adapters.site_template import inventory_files
+from upgrader.domain.changes.plan import make_plan
+from upgrader.domain.hospital.system import Client, group_of
 from upgrader.domain.names import SystemId
-from upgrader.domain.plan import make_plan
-from upgrader.domain.system import Client, group_of
-from upgrader.flow.described import graph_on
-from upgrader.flow.materials import ChangeFiles, make_materials, read_change_files
+from upgrader.flow.planning.materials import ChangeFiles, make_materials, read_change_files
 from upgrader.flow.site import Site
+from upgrader.flow.watching.described import graph_on
 from upgrader.lab.cache import default_cache
 from upgrader.lab.hospital import ENGINEER, Hospital
 from upgrader.lab.janitor import temporary_lab

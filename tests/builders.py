@@ -4,13 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from upgrader.domain.authorization import Signed
-from upgrader.domain.database import DataPromise
-from upgrader.domain.digest import Digest
-from upgrader.domain.names import ChangeId, FileName, HostName, PersonId, RoleId, SiteId, SystemId, Version
-from upgrader.domain.plan import Materials, Plan, PlannedHost, Versions, make_plan
-from upgrader.domain.probe import Probe, ProbeKind
-from upgrader.domain.record import (
+from upgrader.domain.approval.authorization import Signed
+from upgrader.domain.approval.record import (
     ApprovalRecord,
     Decision,
     Result,
@@ -19,7 +14,14 @@ from upgrader.domain.record import (
     plan_facts,
     record_name,
 )
-from upgrader.domain.release import (
+from upgrader.domain.approval.trust import Key, Organisation, Person, Repository, Role, Root, Row, Rule, Trust, Vendor
+from upgrader.domain.changes.plan import Materials, Plan, PlannedHost, Versions, make_plan
+from upgrader.domain.changes.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
+from upgrader.domain.digest import Digest
+from upgrader.domain.names import ChangeId, FileName, HostName, PersonId, RoleId, SiteId, SystemId, Version
+from upgrader.domain.releases.database import DataPromise
+from upgrader.domain.releases.probe import Probe, ProbeKind
+from upgrader.domain.releases.release import (
     Build,
     ConfigFile,
     Health,
@@ -28,8 +30,6 @@ from upgrader.domain.release import (
     Strategy,
     Thresholds,
 )
-from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
-from upgrader.domain.trust import Key, Organisation, Person, Repository, Role, Root, Row, Rule, Trust, Vendor
 
 CHANGE = ChangeId("CHG-2026-0142")
 OPENS = datetime(2026, 11, 21, 15, tzinfo=UTC)

@@ -15,23 +15,8 @@ from typing import Any, Self
 
 import builders
 from upgrader.adapters.documents import read_systems
-from upgrader.domain.brake import Ask, Brake
-from upgrader.domain.calendar import Calendar
-from upgrader.domain.claim import Claim
-from upgrader.domain.digest import Digest
-from upgrader.domain.draft import Proposal, Surroundings
-from upgrader.domain.errors import Integrity, Locked, Refused
-from upgrader.domain.heartbeat import Beat
-from upgrader.domain.inspection import Item
-from upgrader.domain.journal import Entry, History, read_history
-from upgrader.domain.lifecycle import Event
-from upgrader.domain.lock import HeldLock
-from upgrader.domain.names import HostName, PersonId, SystemId
-from upgrader.domain.particulars import Particulars
-from upgrader.domain.plan import Materials, Plan, PlannedHost, make_plan
-from upgrader.domain.playbook import HELD, HostOutcome, HostReport, PlaybookResult, PlaybookRun
-from upgrader.domain.probe import Probe
-from upgrader.domain.record import (
+from upgrader.domain.approval.claim import Claim
+from upgrader.domain.approval.record import (
     NAMESPACES,
     ApprovalRecord,
     Namespace,
@@ -40,13 +25,28 @@ from upgrader.domain.record import (
     record_name,
     write_record,
 )
-from upgrader.domain.release import Build, Release
-from upgrader.domain.report import ReportView
-from upgrader.domain.request import Request
-from upgrader.domain.sheet import Sheet
-from upgrader.domain.sighting import Sightings
-from upgrader.domain.trust import Trust
-from upgrader.domain.verdict import Measurement, Reading
+from upgrader.domain.approval.trust import Trust
+from upgrader.domain.changes.brake import Ask, Brake
+from upgrader.domain.changes.heartbeat import Beat
+from upgrader.domain.changes.journal import Entry, History, read_history
+from upgrader.domain.changes.lifecycle import Event
+from upgrader.domain.changes.lock import HeldLock
+from upgrader.domain.changes.particulars import Particulars
+from upgrader.domain.changes.plan import Materials, Plan, PlannedHost, make_plan
+from upgrader.domain.changes.playbook import HELD, HostOutcome, HostReport, PlaybookResult, PlaybookRun
+from upgrader.domain.changes.request import Request
+from upgrader.domain.changes.verdict import Measurement, Reading
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import Integrity, Locked, Refused
+from upgrader.domain.hospital.calendar import Calendar
+from upgrader.domain.hospital.inspection import Item
+from upgrader.domain.hospital.sighting import Sightings
+from upgrader.domain.names import HostName, PersonId, SystemId
+from upgrader.domain.papers.report import ReportView
+from upgrader.domain.papers.sheet import Sheet
+from upgrader.domain.releases.draft import Proposal, Surroundings
+from upgrader.domain.releases.probe import Probe
+from upgrader.domain.releases.release import Build, Release
 from upgrader.flow.site import Site
 from upgrader.ports import GroupedHost, InventoryHost, ProbedHost, Tree
 

@@ -10,7 +10,7 @@ from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from upgrader.domain.record import Namespace
+from upgrader.domain.approval.record import Namespace
 
 KIND, APPLICATION = b"sk-ssh-ed25519@openssh.com", b"ssh:"
 TOUCHED, VERIFIED = 0x01, 0x04

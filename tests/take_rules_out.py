@@ -5,7 +5,7 @@ given, yielded or collected. In a copy of the source the raise does nothing and 
 name its code, and those of its module (units and contracts; with --stories the stories too) then have to fail. A test
 module that is red in the copy before anything was taken out counts for nothing. What no test notices is listed, exit 1.
 
-    nice python tests/take_rules_out.py [--stories] [--only domain/trust.py]
+    nice python tests/take_rules_out.py [--stories] [--only domain/approval/trust.py]
 """
 
 import argparse
@@ -26,7 +26,7 @@ MODULES = (
     *(f"domain/{noun}.py" for noun in ("authorization", "canonical", "known_bad", "paper", "plan", "record", "trust")),
     *(f"flow/{verb}.py" for verb in ("apply", "authorize", "materials")),
     *(f"adapters/{part}.py" for part in ("bundle", "exported_tree", "git_mirror", "git_objects", "ssh_signatures")),
-    "adapters/trust_files.py",
+    "adapters/trust/trust_files.py",
     *(
         path.relative_to(ROOT / SOURCE).as_posix()
         for path in sorted((ROOT / SOURCE / "adapters/archives").glob("*.py"))
@@ -142,7 +142,7 @@ class Copy:
 def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--stories", action="store_true", help="let the stories notice, too (hours)")
-    asked.add_argument("--only", action="append", metavar="MODULE", help="such as domain/trust.py")
+    asked.add_argument("--only", action="append", metavar="MODULE", help="such as domain/approval/trust.py")
     chosen = asked.parse_args()
     layers = (*LAYERS, "stories") if chosen.stories else LAYERS
     noticed, left = 0, []

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from upgrader import __version__
+from upgrader.domain.approval.trust import Repository
+from upgrader.domain.changes.plan import Versions
 from upgrader.domain.errors import BadInput, PreflightFailed
 from upgrader.domain.names import PersonId, SiteId
-from upgrader.domain.plan import Versions
-from upgrader.domain.report import ReportView
-from upgrader.domain.trust import Repository
+from upgrader.domain.papers.report import ReportView
+from upgrader.flow.closing.verify_evidence import Auditor
 from upgrader.flow.initialise import NewSite, write_site
 from upgrader.flow.repository import EXECUTED
 from upgrader.flow.site import Site
-from upgrader.flow.verify_evidence import Auditor
 from upgrader.ports import (
     Brakes,
     Builds,
@@ -36,8 +36,8 @@ from upgrader.ports import (
 )
 
 if TYPE_CHECKING:
-    from upgrader.adapters.checkout import Checkout
     from upgrader.adapters.documents import Settings
+    from upgrader.adapters.git.checkout import Checkout
 
 SETTINGS = "upgrader.yml"
 
@@ -68,17 +68,18 @@ class SiteToBe:
 
 def open_site(choices: Choices) -> Site:
     """A site, from its clone. Raises PreflightFailed `site-not-found`, BadInput for a wrong upgrader.yml."""
-    from upgrader.adapters import bundle, documents, paper
+    from upgrader.adapters import documents, paper
     from upgrader.adapters.clock import system_clock
-    from upgrader.adapters.exported_tree import folder_digest
-    from upgrader.adapters.exports import Exports
-    from upgrader.adapters.inventory import AnsibleInventory
-    from upgrader.adapters.journal_search import JournalSearch
-    from upgrader.adapters.known_systems import KnownSystems
-    from upgrader.adapters.sighting_files import SightingFiles
-    from upgrader.adapters.trust_files import TrustFiles
-    from upgrader.adapters.trusted_mirror import TrustedMirror
-    from upgrader.adapters.verified_signatures import VerifiedSignatures
+    from upgrader.adapters.git.exported_tree import folder_digest
+    from upgrader.adapters.git.exports import Exports
+    from upgrader.adapters.hosts.inventory import AnsibleInventory
+    from upgrader.adapters.hosts.known_systems import KnownSystems
+    from upgrader.adapters.state import bundle
+    from upgrader.adapters.state.journal_search import JournalSearch
+    from upgrader.adapters.state.sighting_files import SightingFiles
+    from upgrader.adapters.trust.trust_files import TrustFiles
+    from upgrader.adapters.trust.trusted_mirror import TrustedMirror
+    from upgrader.adapters.trust.verified_signatures import VerifiedSignatures
 
     settings, clone, state = _where(choices)
     trust = TrustFiles(state / "trust")
@@ -131,7 +132,7 @@ def open_site(choices: Choices) -> Site:
 def _where(choices: Choices) -> tuple["Settings", "Checkout", Path]:
     """The site's settings, the person's clone, and the state folder."""
     from upgrader.adapters import documents
-    from upgrader.adapters.checkout import Checkout
+    from upgrader.adapters.git.checkout import Checkout
 
     directory = find_site(choices.folder)
     settings = documents.read_settings((directory / SETTINGS).read_bytes(), SETTINGS)
@@ -152,8 +153,9 @@ def _who_acts(
 
 def open_auditor() -> Auditor:
     """What verifying a bundle needs: no site, no state, no network."""
-    from upgrader.adapters import bundle, ssh_signatures
-    from upgrader.adapters.bundled_trust import read_bundled_trust
+    from upgrader.adapters.state import bundle
+    from upgrader.adapters.trust import ssh_signatures
+    from upgrader.adapters.trust.bundled_trust import read_bundled_trust
 
     return Auditor(bundle, ssh_signatures, read_bundled_trust)
 
@@ -163,7 +165,7 @@ def initialise_site(wanted: SiteToBe) -> str:
     from upgrader.adapters.clock import system_clock
     from upgrader.adapters.documents import Language, Settings, write_settings
     from upgrader.adapters.documents.policy_example import PolicyExample, policy_example
-    from upgrader.adapters.git_clone import Clone
+    from upgrader.adapters.git.git_clone import Clone
     from upgrader.adapters.site_template import inventory_files, template_files
 
     settings = Settings(
@@ -235,20 +237,20 @@ def _path(text: str | None) -> Path | None:
 
 
 def _locks(folder: Path) -> Locks:
-    from upgrader.adapters.locks import Locks as LockFiles
+    from upgrader.adapters.state.locks import Locks as LockFiles
 
     return LockFiles(folder)
 
 
 def _brakes(folder: Path) -> Brakes:
-    from upgrader.adapters.brake_files import BrakeFiles
+    from upgrader.adapters.state.brake_files import BrakeFiles
 
     return BrakeFiles(folder)
 
 
 def _journals(folder: Path) -> Callable[[str], AbstractContextManager[Journal]]:
-    from upgrader.adapters.journal_file import JournalFile
-    from upgrader.adapters.journal_marks import JournalMarks
+    from upgrader.adapters.state.journal_file import JournalFile
+    from upgrader.adapters.state.journal_marks import JournalMarks
 
     marks = JournalMarks()
 
@@ -267,14 +269,14 @@ def _render_report(view: ReportView) -> str:
 
 
 def _presence() -> Presence:
-    from upgrader.adapters.presence import NetworkPresence
+    from upgrader.adapters.hosts.presence import NetworkPresence
 
     return NetworkPresence()
 
 
 def _fleets(ssh_key: Path | None, secrets: Secrets) -> Callable[[Tree, Path], Fleet]:
     def fleet(tree: Tree, artifacts: Path) -> Fleet:
-        from upgrader.adapters.ansible import AnsibleFleet
+        from upgrader.adapters.hosts.ansible import AnsibleFleet
 
         return AnsibleFleet(artifacts, ssh_key, tree.known_hosts, secrets.read)
 
@@ -294,7 +296,7 @@ def _probers(ssh_key: Path | None) -> Callable[[Tree], Prober]:
 def _host_clocks(ssh_key: Path | None, tolerance: int) -> Callable[[Tree], HostClocks]:
     def host_clocks(tree: Tree) -> HostClocks:
         from upgrader.adapters.clock import system_clock
-        from upgrader.adapters.host_clocks import SshClocks
+        from upgrader.adapters.hosts.host_clocks import SshClocks
 
         return SshClocks(system_clock, ssh_key, tree.known_hosts, timedelta(seconds=tolerance))
 
@@ -302,20 +304,20 @@ def _host_clocks(ssh_key: Path | None, tolerance: int) -> Callable[[Tree], HostC
 
 
 def _kept_builds(state: Path) -> tuple[Builds, Patches]:
-    from upgrader.adapters.build_store import BuildStore
-    from upgrader.adapters.patches import PatchStore
+    from upgrader.adapters.builds.build_store import BuildStore
+    from upgrader.adapters.builds.patches import PatchStore
 
     builds = BuildStore(state / "builds")
     return builds, PatchStore(state / "patches", builds)
 
 
 def _heartbeat(state: Path) -> Heartbeat:
-    from upgrader.adapters.heartbeat import HeartbeatFile
+    from upgrader.adapters.state.heartbeat import HeartbeatFile
 
     return HeartbeatFile(state / "cache" / "serve.json")
 
 
 def _secrets(state: Path, others: tuple[Path | None, ...]) -> Secrets:
-    from upgrader.adapters.secret_files import SecretFiles
+    from upgrader.adapters.trust.secret_files import SecretFiles
 
     return SecretFiles(state / "secrets", others)

@@ -7,32 +7,32 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from upgrader.domain.brake import Brake
-from upgrader.domain.calendar import Calendar
-from upgrader.domain.claim import Claim
+from upgrader.domain.approval.claim import Claim
+from upgrader.domain.approval.record import Namespace, ScanType
+from upgrader.domain.approval.trust import Trust
+from upgrader.domain.changes.brake import Brake
+from upgrader.domain.changes.heartbeat import Beat
+from upgrader.domain.changes.journal import Entry, History
+from upgrader.domain.changes.late import Workstation
+from upgrader.domain.changes.lifecycle import Event
+from upgrader.domain.changes.lock import HeldLock
+from upgrader.domain.changes.particulars import Particulars
+from upgrader.domain.changes.plan import PlannedHost
+from upgrader.domain.changes.playbook import HostReport, PlaybookResult, PlaybookRun
+from upgrader.domain.changes.request import Request
+from upgrader.domain.changes.verdict import Measurement
 from upgrader.domain.digest import Digest
-from upgrader.domain.draft import Proposal, Surroundings
 from upgrader.domain.errors import UpgraderError
-from upgrader.domain.evidence import Statement
-from upgrader.domain.heartbeat import Beat
-from upgrader.domain.inspection import Item
-from upgrader.domain.journal import Entry, History
-from upgrader.domain.late import Workstation
-from upgrader.domain.lifecycle import Event
-from upgrader.domain.lock import HeldLock
+from upgrader.domain.hospital.calendar import Calendar
+from upgrader.domain.hospital.inspection import Item
+from upgrader.domain.hospital.platform import Platform
+from upgrader.domain.hospital.sighting import Sightings
 from upgrader.domain.names import HostName, SystemId
-from upgrader.domain.particulars import Particulars
-from upgrader.domain.plan import PlannedHost
-from upgrader.domain.platform import Platform
-from upgrader.domain.playbook import HostReport, PlaybookResult, PlaybookRun
-from upgrader.domain.probe import Probe
-from upgrader.domain.record import Namespace, ScanType
-from upgrader.domain.release import Build, Release
-from upgrader.domain.request import Request
-from upgrader.domain.sheet import Sheet
-from upgrader.domain.sighting import Sightings
-from upgrader.domain.trust import Trust
-from upgrader.domain.verdict import Measurement
+from upgrader.domain.papers.evidence import Statement
+from upgrader.domain.papers.sheet import Sheet
+from upgrader.domain.releases.draft import Proposal, Surroundings
+from upgrader.domain.releases.probe import Probe
+from upgrader.domain.releases.release import Build, Release
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]

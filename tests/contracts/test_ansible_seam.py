@@ -16,9 +16,9 @@ import pytest
 
 from contracts.sh_host import Build, make_build
 from contracts.ssh_fleet import HEALTH, SshFleet, server_files
-from upgrader.adapters.ansible import AnsibleFleet, Ledger
+from upgrader.adapters.hosts.ansible import AnsibleFleet, Ledger
+from upgrader.domain.changes.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
 from upgrader.domain.errors import PlaybookFailed, Refused
-from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
 
 pytestmark = pytest.mark.lab
 

@@ -12,10 +12,10 @@ import pytest
 from contracts.sh_host import Build, make_build
 from contracts.ssh_fleet import SshFleet, server_files
 from contracts.test_ansible_seam import order, outcomes, run
-from upgrader.adapters.build_store import BuildStore
-from upgrader.adapters.patches import PatchStore
+from upgrader.adapters.builds.build_store import BuildStore
+from upgrader.adapters.builds.patches import PatchStore
 from upgrader.domain.names import FileName
-from upgrader.domain.release import Build as StoredBuild
+from upgrader.domain.releases.release import Build as StoredBuild
 
 pytestmark = pytest.mark.lab
 SCRIPTS = 250_000  # the script itself, a few times

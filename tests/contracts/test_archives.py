@@ -25,10 +25,10 @@ from contracts.zip_bytes import WINDOWS, ZipMember, deflated, write_zip, zip_byt
 from contracts.zip_bytes import folder as zip_folder
 from fuzz import TIMES
 from upgrader.adapters.archives import BUILD_LIMITS, Limits, members_of, unpack
-from upgrader.adapters.build_inspection import inspect_build
-from upgrader.domain.build_facts import BuildFacts
-from upgrader.domain.build_kind import BuildKind
+from upgrader.adapters.builds.build_inspection import inspect_build
 from upgrader.domain.errors import Refused, UpgraderError
+from upgrader.domain.releases.build_facts import BuildFacts
+from upgrader.domain.releases.build_kind import BuildKind
 
 # How many seconds the mutations run; a hundred times as long with UPGRADER_FUZZ=100
 FUZZ_SECONDS = 3.0 * TIMES

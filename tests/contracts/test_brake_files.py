@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters.brake_files import BrakeFiles
-from upgrader.domain.brake import Ask, Brake
+from upgrader.adapters.state.brake_files import BrakeFiles
+from upgrader.domain.changes.brake import Ask, Brake
 from upgrader.domain.errors import Refused
 from upgrader.domain.names import ChangeId, PersonId
 

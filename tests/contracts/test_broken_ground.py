@@ -10,23 +10,26 @@ from types import SimpleNamespace
 
 import pytest
 
-from upgrader.adapters import ansible, brake_files, bundle, drop_draft, git_mirror, git_objects, vendor_drop
 from upgrader.adapters.archives.tar_archive import tar_members
-from upgrader.adapters.brake_files import BrakeFiles
-from upgrader.adapters.build_store import BuildStore
-from upgrader.adapters.drop_draft import DropDraft
-from upgrader.adapters.exported_tree import folder_digest
-from upgrader.adapters.git_clone import Clone
-from upgrader.adapters.git_mirror import GitMirror
-from upgrader.adapters.host_keys import host_key
-from upgrader.adapters.inventory import AnsibleInventory
-from upgrader.adapters.known_hosts import KnownHosts
-from upgrader.adapters.locks import Locks
+from upgrader.adapters.builds import drop_draft, vendor_drop
+from upgrader.adapters.builds.build_store import BuildStore
+from upgrader.adapters.builds.drop_draft import DropDraft
+from upgrader.adapters.builds.vendor_drop import VendorDrop, read_checksums
+from upgrader.adapters.git import git_mirror, git_objects
+from upgrader.adapters.git.exported_tree import folder_digest
+from upgrader.adapters.git.git_clone import Clone
+from upgrader.adapters.git.git_mirror import GitMirror
+from upgrader.adapters.hosts import ansible
+from upgrader.adapters.hosts.host_keys import host_key
+from upgrader.adapters.hosts.inventory import AnsibleInventory
+from upgrader.adapters.hosts.known_hosts import KnownHosts
 from upgrader.adapters.programs import ControllerPrograms
 from upgrader.adapters.sources import https, sftp
 from upgrader.adapters.sources.transfer import Credentials
-from upgrader.adapters.vendor_drop import VendorDrop, read_checksums
-from upgrader.domain.brake import Ask, Brake
+from upgrader.adapters.state import brake_files, bundle
+from upgrader.adapters.state.brake_files import BrakeFiles
+from upgrader.adapters.state.locks import Locks
+from upgrader.domain.changes.brake import Ask, Brake
 from upgrader.domain.errors import UpgraderError
 from upgrader.domain.names import ChangeId, PersonId
 

@@ -8,12 +8,12 @@ from typing import cast
 import pytest
 
 import builders
-from upgrader.adapters.build_store import BuildStore
+from upgrader.adapters.builds.build_store import BuildStore
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, PreflightFailed, Refused
 from upgrader.domain.names import FileName
-from upgrader.domain.release import Build
-from upgrader.flow.authorize import verified_builds
+from upgrader.domain.releases.release import Build
+from upgrader.flow.approval.authorize import verified_builds
 from upgrader.flow.site import Site
 
 CONTENT = bytes(range(256)) * 10_000

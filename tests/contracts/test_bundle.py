@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters.bundle import Bundle, armoured, check_bundle, find_secret, read_bundle, write_bundle
+from upgrader.adapters.state.bundle import Bundle, armoured, check_bundle, find_secret, read_bundle, write_bundle
+from upgrader.domain.changes.request import Kind
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Refused
-from upgrader.domain.evidence import CLOSURE_FORMAT, Closure, Ending, make_statement
 from upgrader.domain.names import ChangeId, PersonId, SiteId, SystemId, Version
-from upgrader.domain.request import Kind
+from upgrader.domain.papers.evidence import CLOSURE_FORMAT, Closure, Ending, make_statement
 
 CHANGE = "CHG-2026-0142"
 FILES: Mapping[str, bytes] = {

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from upgrader.adapters.documents import read_calendar
-from upgrader.domain.calendar import Calendar, Days, Meaning, Monthly, Once
 from upgrader.domain.errors import BadInput
+from upgrader.domain.hospital.calendar import Calendar, Days, Meaning, Monthly, Once
 
 NOW = datetime(2026, 11, 22, 4, tzinfo=UTC)
 SHANGHAI = ZoneInfo("Asia/Shanghai")

@@ -27,11 +27,11 @@ from upgrader.adapters.documents import (
     write_settings,
 )
 from upgrader.adapters.documents.policy_example import PolicyExample, policy_example
-from upgrader.domain.database import DataPromise
+from upgrader.domain.approval.trust import Organisation, Repository, Role, Trust, read_trust
+from upgrader.domain.changes.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
 from upgrader.domain.errors import BadInput, ExitCode
 from upgrader.domain.names import ChangeId, PersonId, SiteId, SystemId, Version
-from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
-from upgrader.domain.trust import Organisation, Repository, Role, Trust, read_trust
+from upgrader.domain.releases.database import DataPromise
 
 ISSUED = datetime(2026, 11, 22, 8, tzinfo=UTC)
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from contracts.zip_bytes import ZipMember, write_zip
+from upgrader.adapters.builds.drop_draft import DropDraft
+from upgrader.adapters.builds.vendor_drop import VendorDrop
 from upgrader.adapters.documents import draft_release, read_release
-from upgrader.adapters.drop_draft import DropDraft
-from upgrader.adapters.vendor_drop import VendorDrop
 from upgrader.domain.digest import Digest
-from upgrader.domain.draft import FoundFile, Proposal, Surroundings, newest_before, propose
 from upgrader.domain.errors import BadInput, Refused, UpgraderError
 from upgrader.domain.names import PersonId, Version
-from upgrader.domain.release import Strategy
+from upgrader.domain.releases.draft import FoundFile, Proposal, Surroundings, newest_before, propose
+from upgrader.domain.releases.release import Strategy
 
 AROUND = Surroundings(PersonId("lanxin-health"), PersonId("li.na"), None, "2026-11-23")
 CONTROL = "Package: lis\nVersion: 1:4.2.1-2\nArchitecture: amd64\nMaintainer: v <v@example.invalid>\nDescription: x\n"

@@ -23,7 +23,7 @@ from contracts.ssh_fleet import PORT, SshFleet
 from contracts.stepped import HELD, Fault, run_stepped, stepped_script
 from contracts.test_host_power import lose_power
 from contracts.test_host_transaction import LATER, wait_for
-from upgrader.adapters.ansible import ssh_arguments
+from upgrader.adapters.hosts.ansible import ssh_arguments
 
 EVERY = bool(os.environ.get("UPGRADER_EVERY_STEP"))
 DASH = shutil.which("dash") or "/bin/sh"

@@ -13,15 +13,15 @@ import pytest
 import builders
 from contracts.test_documents import POLICY, RELEASE, REQUEST, SETTINGS, policy
 from fuzz import Read, survives
+from upgrader.adapters.builds.vendor_drop import read_checksums
 from upgrader.adapters.documents import read_release, read_request, read_settings
-from upgrader.adapters.ssh_signatures import verify
-from upgrader.adapters.vendor_drop import read_checksums
-from upgrader.domain.claim import Claim
+from upgrader.adapters.trust.ssh_signatures import verify
+from upgrader.domain.approval.claim import Claim
+from upgrader.domain.approval.record import ApprovalRecord, Namespace, read_record, write_record
+from upgrader.domain.approval.trust import read_trust
+from upgrader.domain.changes.journal import read_history
+from upgrader.domain.changes.plan import read_plan
 from upgrader.domain.errors import Refused
-from upgrader.domain.journal import read_history
-from upgrader.domain.plan import read_plan
-from upgrader.domain.record import ApprovalRecord, Namespace, read_record, write_record
-from upgrader.domain.trust import read_trust
 
 KNOWN = Path(__file__).parent / "known_answers"
 RECORD = (KNOWN / "record.json").read_bytes()

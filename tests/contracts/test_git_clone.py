@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters.git_clone import Clone
+from upgrader.adapters.git.git_clone import Clone
 from upgrader.domain.errors import PreflightFailed
 from upgrader.domain.names import PersonId
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters import git_objects
-from upgrader.adapters.exported_tree import Blob, folder_digest, remove_export, tree_digest
-from upgrader.adapters.git_mirror import GitMirror, Snapshot
+from upgrader.adapters.git import git_objects
+from upgrader.adapters.git.exported_tree import Blob, folder_digest, remove_export, tree_digest
+from upgrader.adapters.git.git_mirror import GitMirror, Snapshot
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, PreflightFailed, Refused, UpgraderError
 

@@ -12,8 +12,8 @@ import pytest
 
 from contracts.sh_host import SCRIPT, SYSTEM, Build, ShHost, make_build
 from contracts.ssh_fleet import export_tree, upgrade_of
-from upgrader.adapters.ansible import AnsibleFleet
-from upgrader.domain.playbook import PlaybookResult, PlaybookRun
+from upgrader.adapters.hosts.ansible import AnsibleFleet
+from upgrader.domain.changes.playbook import PlaybookResult, PlaybookRun
 from upgrader.lab.host import LabHost
 from upgrader.lab.janitor import temporary_lab
 from upgrader.lab.lab import Lab

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from upgrader.adapters.inventory import Described, Reading
-from upgrader.adapters.known_hosts import KnownHosts
+from upgrader.adapters.hosts.inventory import Described, Reading
+from upgrader.adapters.hosts.known_hosts import KnownHosts
 from upgrader.domain.errors import BadInput
-from upgrader.domain.platform import Platform
+from upgrader.domain.hospital.platform import Platform
 from upgrader.ports import InventoryHost
 
 KNOWN = KnownHosts({"10.0.0.1": {"ssh-ed25519": "SHA256:abc"}})

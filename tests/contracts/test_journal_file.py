@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters.journal_file import JournalFile
+from upgrader.adapters.state.journal_file import JournalFile
+from upgrader.domain.changes.lifecycle import Event, State
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Locked, PreflightFailed, Refused
-from upgrader.domain.lifecycle import Event, State
 
 NOW = datetime(2026, 11, 21, 15, 0, 0, 987654, tzinfo=UTC)
 
@@ -226,9 +226,9 @@ FILL_THE_DISK = """
 import resource, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from upgrader.adapters.journal_file import JournalFile
+from upgrader.adapters.state.journal_file import JournalFile
 from upgrader.domain.errors import PreflightFailed
-from upgrader.domain.lifecycle import Event
+from upgrader.domain.changes.lifecycle import Event
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path, now = Path(sys.argv[1]), datetime(2026, 11, 21, tzinfo=UTC)
 resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, resource.RLIM_INFINITY))

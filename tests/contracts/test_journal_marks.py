@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters.journal_file import JournalFile
-from upgrader.adapters.journal_marks import JournalMarks
-from upgrader.domain.lifecycle import Event
+from upgrader.adapters.state.journal_file import JournalFile
+from upgrader.adapters.state.journal_marks import JournalMarks
+from upgrader.domain.changes.lifecycle import Event
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 

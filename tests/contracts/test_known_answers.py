@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters.ssh_signatures import fingerprint, verify
-from upgrader.domain.claim import Claim
+from upgrader.adapters.trust.ssh_signatures import fingerprint, verify
+from upgrader.domain.approval.claim import Claim
+from upgrader.domain.approval.record import ApprovalRecord, Namespace, read_record, write_record
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Refused
-from upgrader.domain.record import ApprovalRecord, Namespace, read_record, write_record
 
 HERE = Path(__file__).parent / "known_answers"
 RECORD = (HERE / "record.json").read_bytes()

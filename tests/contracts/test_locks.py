@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters import lock_folder
-from upgrader.adapters.lock_folder import mount_of, read_mounts
-from upgrader.adapters.locks import Locks
+from upgrader.adapters.state import lock_folder
+from upgrader.adapters.state.lock_folder import mount_of, read_mounts
+from upgrader.adapters.state.locks import Locks
 from upgrader.domain.errors import Locked, PreflightFailed
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
@@ -22,7 +22,7 @@ HOLD_UNTIL_KILLED = """
 import sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from upgrader.adapters.locks import Locks
+from upgrader.adapters.state.locks import Locks
 with Locks(Path(sys.argv[1])).hold(["host-01"], "apply", "zhang.min", datetime(2026, 11, 21, tzinfo=UTC)):
     print("held", flush=True)
     time.sleep(60)

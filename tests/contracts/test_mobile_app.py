@@ -17,10 +17,10 @@ from contracts.sh_host import Build, ShHost, pack
 from contracts.test_strategy_documents import FILES
 from upgrader.adapters.documents import read_release
 from upgrader.adapters.probes import PROBES, Access
+from upgrader.domain.changes.verdict import Reading
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import BadInput
-from upgrader.domain.probe import ProbeKind
-from upgrader.domain.verdict import Reading
+from upgrader.domain.releases.probe import ProbeKind
 from upgrader.ports import ProbedHost
 
 APP = "www/app/nursing.apk"

@@ -14,8 +14,8 @@ from contracts.deb_host import MISSING as NO_DPKG
 from contracts.deb_host import Package, make_package
 from contracts.sh_host import SYSTEM, Build, whole_script
 from contracts.ssh_fleet import export_tree, upgrade_of
-from upgrader.adapters.ansible import AnsibleFleet
-from upgrader.domain.playbook import PlaybookResult, PlaybookRun
+from upgrader.adapters.hosts.ansible import AnsibleFleet
+from upgrader.domain.changes.playbook import PlaybookResult, PlaybookRun
 from upgrader.lab.host import LabHost
 from upgrader.lab.janitor import temporary_lab
 from upgrader.lab.lab import Lab

@@ -13,9 +13,9 @@ from PIL import Image, ImageFilter
 from builders import SIGNED
 from upgrader.adapters import paper
 from upgrader.adapters.paper.docx import fields_of
+from upgrader.domain.approval.record import ScanType
 from upgrader.domain.errors import BadInput, PreflightFailed, Refused
-from upgrader.domain.record import ScanType
-from upgrader.domain.sheet import Part, Row, Sheet, SignatureRow
+from upgrader.domain.papers.sheet import Part, Row, Sheet, SignatureRow
 
 CODE = f"upgrader:1:renmin-hospital:CHG-2026-0142:1:{'6f' * 32}"
 LONG = "患者姓名与住院号核对后方可执行，" * 12

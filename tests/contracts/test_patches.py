@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from contracts.sh_host import pack
-from upgrader.adapters.build_store import BuildStore
-from upgrader.adapters.patches import PatchStore
+from upgrader.adapters.builds.build_store import BuildStore
+from upgrader.adapters.builds.patches import PatchStore
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity
 from upgrader.domain.names import FileName
-from upgrader.domain.release import Build
+from upgrader.domain.releases.release import Build
 
 
 @pytest.fixture

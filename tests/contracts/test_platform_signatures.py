@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from upgrader.adapters.authenticode import authenticode
-from upgrader.adapters.build_inspection import Keyrings, inspect_build
-from upgrader.adapters.debian_package import read_package
-from upgrader.domain.build_facts import PlatformSignature, SignatureState
-from upgrader.domain.build_kind import BuildKind
+from upgrader.adapters.builds.authenticode import authenticode
+from upgrader.adapters.builds.build_inspection import Keyrings, inspect_build
+from upgrader.adapters.builds.debian_package import read_package
 from upgrader.domain.errors import Refused
+from upgrader.domain.releases.build_facts import PlatformSignature, SignatureState
+from upgrader.domain.releases.build_kind import BuildKind
 
 SIGNED = Path(__file__).parent / "signed_builds"
 AUTHORITY = SIGNED / "authority.pem"
@@ -74,7 +74,7 @@ def test_an_inspected_program_carries_its_signature() -> None:
 
 
 def test_without_the_program_that_checks_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("upgrader.adapters.authenticode.SEARCH_PATH", "/nonexistent")
+    monkeypatch.setattr("upgrader.adapters.builds.authenticode.SEARCH_PATH", "/nonexistent")
 
     found = authenticode(SIGNED / "signed.exe", AUTHORITY)
 

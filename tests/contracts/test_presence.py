@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import builders
-from upgrader.adapters.presence import NetworkPresence, magic_packet
-from upgrader.domain.late import Workstation
+from upgrader.adapters.hosts.presence import NetworkPresence, magic_packet
+from upgrader.domain.changes.late import Workstation
+from upgrader.domain.changes.plan import PlannedHost
 from upgrader.domain.names import HostName
-from upgrader.domain.plan import PlannedHost
 
 SECONDS = 1.0
 

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from upgrader.adapters.clock import system_clock
-from upgrader.adapters.host_clocks import SshClocks
+from upgrader.adapters.hosts.host_clocks import SshClocks
 from upgrader.adapters.probes import PROBES, Access, Prober, Rounds
 from upgrader.adapters.probes.command import CommandProbe
-from upgrader.domain.probe import Probe, ProbeKind
-from upgrader.domain.verdict import Measurement, Reading
+from upgrader.domain.changes.verdict import Measurement, Reading
+from upgrader.domain.releases.probe import Probe, ProbeKind
 from upgrader.ports import ProbedHost
 
 AT = datetime(2026, 11, 21, 15, 4, tzinfo=UTC)

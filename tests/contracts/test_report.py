@@ -10,15 +10,15 @@ import pytest
 
 from upgrader.adapters.report import render_report
 from upgrader.adapters.report.phrases import Language, Phrases, _labels
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.plan import Versions
+from upgrader.domain.changes.playbook import HostOutcome
+from upgrader.domain.changes.request import ChangeWindow, Kind
+from upgrader.domain.changes.verdict import Place, Verdict
 from upgrader.domain.digest import Digest
-from upgrader.domain.evidence import Ending
-from upgrader.domain.lifecycle import Event, State
 from upgrader.domain.names import ChangeId, FileName
-from upgrader.domain.plan import Versions
-from upgrader.domain.playbook import HostOutcome
-from upgrader.domain.probe import ProbeKind
-from upgrader.domain.release import Build
-from upgrader.domain.report import (
+from upgrader.domain.papers.evidence import Ending
+from upgrader.domain.papers.report import (
     Deed,
     LeftBehind,
     ReportedEntry,
@@ -30,8 +30,8 @@ from upgrader.domain.report import (
     ReportView,
     Signer,
 )
-from upgrader.domain.request import ChangeWindow, Kind
-from upgrader.domain.verdict import Place, Verdict
+from upgrader.domain.releases.probe import ProbeKind
+from upgrader.domain.releases.release import Build
 
 OPENS = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)  # 23:00 in Shanghai
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters.bundle import find_secret
-from upgrader.adapters.secret_files import SecretFiles
+from upgrader.adapters.state.bundle import find_secret
+from upgrader.adapters.trust.secret_files import SecretFiles
 from upgrader.domain.errors import Refused
 from upgrader.lab.keys import ensure_key
 

@@ -25,11 +25,11 @@ from contracts.file_servers import (
     running_sshd,
     running_web_server,
 )
+from upgrader.adapters.builds.vendor_drop import DropPapers, VendorDrop
 from upgrader.adapters.sources import Credentials, Quarantine, Source, open_drop, transfer
-from upgrader.adapters.vendor_drop import DropPapers, VendorDrop
+from upgrader.domain.approval.trust import Server, Trust
 from upgrader.domain.errors import BadInput, Integrity, PreflightFailed, Refused, UpgraderError
-from upgrader.domain.source import read_address
-from upgrader.domain.trust import Server, Trust
+from upgrader.domain.releases.source import read_address
 
 BUILD, NOTES = "exam-scheduling-3.5.10.tar.gz", "RELEASE-NOTES.md"
 LARGE = 900_000

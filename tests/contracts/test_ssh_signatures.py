@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from fido import Token
-from upgrader.adapters import ssh_signatures
-from upgrader.adapters.ssh_signatures import fingerprint, public_key, sign
-from upgrader.domain.claim import Claim
+from upgrader.adapters.trust import ssh_signatures
+from upgrader.adapters.trust.ssh_signatures import fingerprint, public_key, sign
+from upgrader.domain.approval.claim import Claim
+from upgrader.domain.approval.record import Namespace
+from upgrader.domain.approval.trust import Key, Proof
 from upgrader.domain.errors import PreflightFailed, Refused
-from upgrader.domain.record import Namespace
-from upgrader.domain.trust import Key, Proof
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -3,7 +3,10 @@
 import pytest
 
 from upgrader.adapters.documents import read_release
-from upgrader.domain.database import (
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import BadInput
+from upgrader.domain.names import FileName
+from upgrader.domain.releases.database import (
     DatabaseTerms,
     DataPromise,
     MainTable,
@@ -13,10 +16,7 @@ from upgrader.domain.database import (
     RowsPromise,
     Way,
 )
-from upgrader.domain.digest import Digest
-from upgrader.domain.errors import BadInput
-from upgrader.domain.names import FileName
-from upgrader.domain.release import FilesTerms, HeldPackages, PackageTerms, ReplacedFile, UnfinishedPackages
+from upgrader.domain.releases.release import FilesTerms, HeldPackages, PackageTerms, ReplacedFile, UnfinishedPackages
 
 HEAD = """\
 system: hl7-gateway

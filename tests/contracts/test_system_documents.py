@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from upgrader.adapters.documents import read_release, read_systems
-from upgrader.adapters.inventory import AnsibleInventory
-from upgrader.adapters.known_systems import KnownSystems
+from upgrader.adapters.hosts.inventory import AnsibleInventory
+from upgrader.adapters.hosts.known_systems import KnownSystems
 from upgrader.adapters.site_template import inventory_files
-from upgrader.domain.dependency import Graph, order
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import BadInput
+from upgrader.domain.hospital.dependency import Graph, order
+from upgrader.domain.hospital.system import Client, Tier, group_of
 from upgrader.domain.names import SystemId
-from upgrader.domain.release import Release, Strategy
-from upgrader.domain.system import Client, Tier, group_of
+from upgrader.domain.releases.release import Release, Strategy
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "inventory/group_vars"

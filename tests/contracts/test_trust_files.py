@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters.ssh_signatures import public_key, sign
-from upgrader.adapters.trust_files import TrustFiles, check_current, root_fingerprint
+from upgrader.adapters.trust.ssh_signatures import public_key, sign
+from upgrader.adapters.trust.trust_files import TrustFiles, check_current, root_fingerprint
+from upgrader.domain.approval.record import Namespace
+from upgrader.domain.approval.trust import FORMAT, Key, Organisation, Person, Repository, Role, Root, Row, Rule, Trust
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.names import PersonId, RoleId, SiteId
-from upgrader.domain.record import Namespace
-from upgrader.domain.trust import FORMAT, Key, Organisation, Person, Repository, Role, Root, Row, Rule, Trust
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)

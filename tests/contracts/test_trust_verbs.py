@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 
 import fakes
-from upgrader.adapters import documents, ssh_signatures
-from upgrader.adapters.trust_files import TrustFiles
-from upgrader.domain.enrolment import PROOF_LIVES, Proven
+from upgrader.adapters import documents
+from upgrader.adapters.trust import ssh_signatures
+from upgrader.adapters.trust.trust_files import TrustFiles
+from upgrader.domain.approval.enrolment import PROOF_LIVES, Proven
+from upgrader.domain.approval.record import Namespace
+from upgrader.domain.approval.trust import Trust
+from upgrader.domain.approval.trust_change import following
 from upgrader.domain.errors import BadInput, Refused
 from upgrader.domain.names import PersonId
-from upgrader.domain.record import Namespace
-from upgrader.domain.trust import Trust
-from upgrader.domain.trust_change import following
-from upgrader.flow.site import Site
-from upgrader.flow.trust import (
+from upgrader.flow.approval.trust import (
     Ending,
     NextTrust,
     Signing,
@@ -39,6 +39,7 @@ from upgrader.flow.trust import (
     unproven,
     update_trust,
 )
+from upgrader.flow.site import Site
 from upgrader.lab.keys import ensure_key, public_text
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)

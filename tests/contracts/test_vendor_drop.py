@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters.vendor_drop import VendorDrop, read_checksums
+from upgrader.adapters.builds.vendor_drop import VendorDrop, read_checksums
 from upgrader.domain.errors import BadInput, Integrity, Refused, UpgraderError
 
 BUILD, NOTES = "exam-scheduling-3.5.10.tar.gz", "RELEASE-NOTES.md"

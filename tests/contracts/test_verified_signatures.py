@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters import ssh_signatures
-from upgrader.adapters.verified_signatures import KEY_FILE, VerifiedSignatures
-from upgrader.domain.claim import Claim
+from upgrader.adapters.trust import ssh_signatures
+from upgrader.adapters.trust.verified_signatures import KEY_FILE, VerifiedSignatures
+from upgrader.domain.approval.claim import Claim
+from upgrader.domain.approval.record import Namespace
+from upgrader.domain.approval.trust import Key
 from upgrader.domain.errors import PreflightFailed, Refused
-from upgrader.domain.record import Namespace
-from upgrader.domain.trust import Key
 from upgrader.lab.keys import ensure_key
 
 NOW = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)

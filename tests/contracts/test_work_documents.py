@@ -9,10 +9,10 @@ from builders import make_release, plan_of
 from contracts.sh_host import PARTS
 from contracts.test_strategy_documents import PACKAGE
 from upgrader.adapters.documents import read_release
+from upgrader.domain.changes.plan import read_plan
 from upgrader.domain.errors import BadInput
-from upgrader.domain.plan import read_plan
-from upgrader.domain.release import Release
-from upgrader.flow.upgrade import instruction
+from upgrader.domain.releases.release import Release
+from upgrader.flow.applying.upgrade import instruction
 
 work_terms = runpy.run_path(str(PARTS.with_name("strategy_terms.py")))["work_terms"]
 WORK = f"""{PACKAGE}\

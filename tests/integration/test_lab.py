@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from upgrader.adapters.build_inspection import inspect_build
+from upgrader.adapters.builds.build_inspection import inspect_build
+from upgrader.adapters.builds.vendor_drop import VendorDrop
 from upgrader.adapters.probes.command import CommandProbe
 from upgrader.adapters.probes.http import HttpProbe
 from upgrader.adapters.probes.tcp import TcpProbe
-from upgrader.adapters.vendor_drop import VendorDrop
+from upgrader.domain.changes.verdict import Reading
 from upgrader.domain.errors import LabFailed
-from upgrader.domain.probe import ProbeKind
-from upgrader.domain.verdict import Reading
+from upgrader.domain.releases.probe import ProbeKind
 from upgrader.lab.by_hand import switch_by_hand, unpack_by_hand
 from upgrader.lab.drop import Drop, build_drop, default_cache, log_in, put_appointment, read_appointment
 from upgrader.lab.host import SERVICE_PORT, LabHost

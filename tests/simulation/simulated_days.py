@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 import builders
 from simulation.simulated_fleet import Fate
 from simulation.simulated_night import Night, Weather, planned_host
-from upgrader.domain.authorization import expiry
+from upgrader.domain.approval.authorization import expiry
+from upgrader.domain.changes.late import Late
+from upgrader.domain.changes.playbook import HostOutcome
+from upgrader.domain.changes.request import WaveSizes
 from upgrader.domain.errors import ExitCode, UpgraderError
-from upgrader.domain.late import Late
 from upgrader.domain.names import HostName
-from upgrader.domain.playbook import HostOutcome
-from upgrader.domain.release import Thresholds
-from upgrader.domain.request import WaveSizes
-from upgrader.flow.apply import apply_change
-from upgrader.flow.except_hosts import Answering, except_hosts
-from upgrader.flow.retry_pending import retry_pending
+from upgrader.domain.releases.release import Thresholds
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.applying.retry_pending import retry_pending
+from upgrader.flow.closing.except_hosts import Answering, except_hosts
 
 OPENS = builders.OPENS
 DAYS = 5

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from fakes import Clock, Killed
+from upgrader.domain.changes.plan import PlannedHost
+from upgrader.domain.changes.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
+from upgrader.domain.changes.verdict import Measurement, Reading
 from upgrader.domain.names import HostName
-from upgrader.domain.plan import PlannedHost
-from upgrader.domain.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
-from upgrader.domain.probe import Probe
-from upgrader.domain.verdict import Measurement, Reading
+from upgrader.domain.releases.probe import Probe
 from upgrader.ports import ProbedHost
 
 CONNECT = timedelta(seconds=3)

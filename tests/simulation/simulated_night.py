@@ -12,16 +12,16 @@ from datetime import datetime, time, timedelta
 import builders
 from fakes import Hospital, Killed
 from simulation.simulated_fleet import Act, Fate, SimulatedFleet, SimulatedHost, SimulatedPresence, SimulatedProber
-from upgrader.domain.calendar import Calendar, CalendarRule, Daily, Days, Meaning, Once, Workdays
-from upgrader.domain.change import Change, view
+from upgrader.domain.changes.change import Change, view
+from upgrader.domain.changes.late import Late, Workstation
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.plan import PlannedHost
+from upgrader.domain.changes.request import ChangeWindow, WaveSizes
 from upgrader.domain.errors import UpgraderError
-from upgrader.domain.late import Late, Workstation
-from upgrader.domain.lifecycle import Event, State
+from upgrader.domain.hospital.calendar import Calendar, CalendarRule, Daily, Days, Meaning, Once, Workdays
 from upgrader.domain.names import HostName
-from upgrader.domain.plan import PlannedHost
-from upgrader.domain.release import Takes, Thresholds
-from upgrader.domain.request import ChangeWindow, WaveSizes
-from upgrader.flow.apply import apply_change
+from upgrader.domain.releases.release import Takes, Thresholds
+from upgrader.flow.applying.apply import apply_change
 from upgrader.flow.site import Site
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)

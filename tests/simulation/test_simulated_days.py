@@ -7,8 +7,8 @@ import os
 
 import builders
 from simulation.simulated_days import days_of
+from upgrader.domain.changes.playbook import HostOutcome
 from upgrader.domain.errors import ExitCode
-from upgrader.domain.playbook import HostOutcome
 
 WORKSTATIONS = int(os.environ.get("UPGRADER_WORKSTATIONS", "200"))
 

@@ -9,9 +9,9 @@ import pytest
 
 import builders
 from simulation.simulated_night import Night, end_of, random_weather
-from upgrader.domain.lifecycle import State
-from upgrader.domain.playbook import HostOutcome
-from upgrader.domain.verdict import Verdict
+from upgrader.domain.changes.lifecycle import State
+from upgrader.domain.changes.playbook import HostOutcome
+from upgrader.domain.changes.verdict import Verdict
 
 NIGHTS = int(os.environ.get("UPGRADER_NIGHTS", "200"))
 OVER = {State.SOAKING, State.ROLLED_BACK, State.STUCK, State.APPLYING, State.AUTHORIZED, State.PLANNED}

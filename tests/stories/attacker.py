@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from upgrader.domain import plain
-from upgrader.domain.digest import Digest
-from upgrader.domain.names import PersonId, RoleId
-from upgrader.domain.plan import Plan, read_plan
-from upgrader.domain.record import (
+from upgrader.domain.approval.record import (
     ApprovalRecord,
     Decision,
     Namespace,
@@ -22,6 +19,9 @@ from upgrader.domain.record import (
     record_name,
     write_record,
 )
+from upgrader.domain.changes.plan import Plan, read_plan
+from upgrader.domain.digest import Digest
+from upgrader.domain.names import PersonId, RoleId
 from upgrader.lab.hospital import Hospital
 from upgrader.lab.keys import ensure_key, sign
 from upgrader.lab.programs import run_program

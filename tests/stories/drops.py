@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from upgrader.domain.record import Namespace
+from upgrader.domain.approval.record import Namespace
 from upgrader.lab.drop import NOTES, SUMS, Drop
 from upgrader.lab.keys import sign
 from upgrader.lab.releases import SYSTEM

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import upgrader.__main__
-from upgrader.adapters.journal_file import JournalFile
+from upgrader.adapters.state.journal_file import JournalFile
 from upgrader.cli import VERBS
-from upgrader.domain.journal import Entry
-from upgrader.domain.lifecycle import Event
+from upgrader.domain.changes.journal import Entry
+from upgrader.domain.changes.lifecycle import Event
 from upgrader.lab.hospital import Answer, Hospital
 
 NEEDED = ("ansible_runner.runner", "ansible_runner.config.runner", "git", "yaml", "pydantic", "upgrader.app")

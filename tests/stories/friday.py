@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from upgrader.adapters.journal_file import JournalFile
-from upgrader.domain.journal import History
+from upgrader.adapters.state.journal_file import JournalFile
+from upgrader.domain.changes.journal import History
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, Answer, Hospital
 from upgrader.lab.host import LabHost
 from upgrader.lab.releases import SYSTEM

@@ -21,7 +21,7 @@ from upgrader.lab.lab import Lab
 from upgrader.lab.programs import missing_programs
 from upgrader.lab.releases import SYSTEM, VENDOR
 
-from upgrader.domain.record import Namespace  # isort: skip
+from upgrader.domain.approval.record import Namespace  # isort: skip
 
 MISSING = missing_programs(("sshd", "ssh", "ssh-keygen", "git"))
 pytestmark = [

@@ -11,7 +11,7 @@ import pytest
 from contracts.postgres_cluster import DATABASE, OWNER, SUPERUSER, Cluster, postgres_cluster, programs
 from contracts.upgraded_database import PATIENT, TABLES
 from stories.test_data_fix import with_parameters
-from upgrader.domain.record import Namespace
+from upgrader.domain.approval.record import Namespace
 from upgrader.lab.cache import default_cache
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, TESTER, Answer, Hospital, Start
 from upgrader.lab.janitor import temporary_lab

@@ -17,8 +17,8 @@ from stories.attacks.vendor import DROPS
 from stories.drops import DropToBe, flipped
 from stories.friday import HEAD_ROLE, INFORMATION_ROLE, RELEASE, Friday, is_refusal
 from stories.hosts import answers, appointment_on, journal_on, version_on
-from upgrader.adapters.locks import Locks
-from upgrader.domain.lifecycle import Event
+from upgrader.adapters.state.locks import Locks
+from upgrader.domain.changes.lifecycle import Event
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, TESTER, Hospital
 from upgrader.lab.releases import SYSTEM
 

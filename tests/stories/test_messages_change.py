@@ -8,7 +8,7 @@ import pytest
 
 from contracts.sh_host import Build
 from contracts.test_host_messages import interface
-from upgrader.domain.record import Namespace
+from upgrader.domain.approval.record import Namespace
 from upgrader.lab.cache import default_cache
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, TESTER, Hospital, Start
 from upgrader.lab.janitor import temporary_lab

@@ -12,7 +12,7 @@ import pytest
 from contracts.deb_host import MISSING as NO_DPKG
 from contracts.deb_host import Package, make_package
 from contracts.real_packages import NAME, NEW, OLD, NotFetched, real_pair
-from upgrader.domain.record import Namespace
+from upgrader.domain.approval.record import Namespace
 from upgrader.lab.cache import default_cache
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, OWNER, TESTER, Answer, Hospital, Start
 from upgrader.lab.host import LabHost

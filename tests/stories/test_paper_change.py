@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from stories.friday import is_refusal
-from upgrader.adapters.bundle import read_bundle
+from upgrader.adapters.state.bundle import read_bundle
 from upgrader.lab.hospital import DEPUTY, ENGINEER, INFORMATION, KEEPER, OWNER, Answer, Hospital
 from upgrader.lab.releases import SYSTEM
 

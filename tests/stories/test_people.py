@@ -6,11 +6,11 @@ import pytest
 
 from stories.friday import is_refusal
 from stories.hosts import version_on
-from upgrader.adapters.journal_file import JournalFile
-from upgrader.adapters.ssh_signatures import fingerprint
+from upgrader.adapters.state.journal_file import JournalFile
+from upgrader.adapters.trust.ssh_signatures import fingerprint
 from upgrader.domain import plain
-from upgrader.domain.journal import History
-from upgrader.domain.lifecycle import Event
+from upgrader.domain.changes.journal import History
+from upgrader.domain.changes.lifecycle import Event
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, OWNER, Answer, Hospital
 from upgrader.lab.keys import ensure_key, public_text
 from upgrader.lab.releases import SYSTEM

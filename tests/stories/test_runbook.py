@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stories.hosts import answers, appointment_on, version_on
-from upgrader.adapters.ssh_signatures import fingerprint
+from upgrader.adapters.trust.ssh_signatures import fingerprint
 from upgrader.lab.hospital import ENGINEER, INFORMATION, OWNER, TESTER, Hospital
 from upgrader.lab.host import LabHost
 from upgrader.lab.keys import ensure_key, public_text

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from stories.hosts import answers, journal_on, version_on
-from upgrader.adapters.journal_file import JournalFile
-from upgrader.domain.journal import History
-from upgrader.domain.lifecycle import Event, State
-from upgrader.domain.verdict import Verdict
+from upgrader.adapters.state.journal_file import JournalFile
+from upgrader.domain.changes.journal import History
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.verdict import Verdict
 from upgrader.lab.hospital import ENGINEER, INFORMATION, Hospital
 
 pytestmark = pytest.mark.lab

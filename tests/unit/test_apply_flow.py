@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 import builders
 from fakes import Break, Hospital, Killed, sealed
-from upgrader.domain.change import view
+from upgrader.domain.approval.record import Decision
+from upgrader.domain.approval.trust import Person, Trust
+from upgrader.domain.changes.change import view
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.playbook import HostOutcome, PlaybookRun
+from upgrader.domain.changes.verdict import Reading
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import ExitCode, Integrity, Locked, OutsideWindow, Refused, UpgraderError
-from upgrader.domain.lifecycle import Event, State
-from upgrader.domain.playbook import HostOutcome, PlaybookRun
-from upgrader.domain.record import Decision
-from upgrader.domain.trust import Person, Trust
-from upgrader.domain.verdict import Reading
-from upgrader.flow.apply import Applied, apply_change
-from upgrader.flow.roll_back import TakenBack, roll_back_change
+from upgrader.flow.applying.apply import Applied, apply_change
+from upgrader.flow.applying.roll_back import TakenBack, roll_back_change
 
 WAVES = (("host-01",), ("host-02", "host-03"), ("host-04", "host-05"))
 HOSTS = tuple(host for wave in WAVES for host in wave)

@@ -9,16 +9,16 @@ import pytest
 
 import builders
 from fakes import Hospital, sealed
+from upgrader.domain.approval.record import AcceptanceRecord
+from upgrader.domain.approval.trust import Trust
+from upgrader.domain.changes.journal import Entry, History
+from upgrader.domain.changes.lifecycle import Event
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Refused
-from upgrader.domain.journal import Entry, History
-from upgrader.domain.lifecycle import Event
-from upgrader.domain.record import AcceptanceRecord
-from upgrader.domain.trust import Trust
-from upgrader.flow.accept import accepted_head
-from upgrader.flow.apply import apply_change
-from upgrader.flow.audit import AuditedChange, Decision, Finding, Part, audit_change
-from upgrader.flow.soak import soak_change
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.closing.accept import accepted_head
+from upgrader.flow.closing.audit import AuditedChange, Decision, Finding, Part, audit_change
+from upgrader.flow.closing.soak import soak_change
 
 FOLDER = f"approvals/{builders.CHANGE}"
 YEARS = timedelta(days=700)

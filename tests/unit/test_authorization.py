@@ -33,13 +33,13 @@ from builders import (
     signed_approval,
     signed_tests,
 )
-from upgrader.domain.authorization import Authorization, Fault, Signed, Standing, authorize, weigh
+from upgrader.domain.approval.authorization import Authorization, Fault, Signed, Standing, authorize, weigh
+from upgrader.domain.approval.record import ApprovalRecord, Decision, Result, TestRecord, TestStage
+from upgrader.domain.approval.trust import Row
+from upgrader.domain.changes.request import Kind
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Refused
 from upgrader.domain.names import ChangeId, PersonId, SiteId
-from upgrader.domain.record import ApprovalRecord, Decision, Result, TestRecord, TestStage
-from upgrader.domain.request import Kind
-from upgrader.domain.trust import Row
 
 PLAN = builders.plan_of()
 OTHER = Digest.of(b"another plan")

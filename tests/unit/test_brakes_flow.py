@@ -7,18 +7,18 @@ import pytest
 
 import builders
 from fakes import Hospital, Killed
-from upgrader.domain.brake import Ask, Brake
+from upgrader.domain.changes.brake import Ask, Brake
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.playbook import PlaybookRun
+from upgrader.domain.changes.verdict import Reading
 from upgrader.domain.errors import ExitCode, Refused
-from upgrader.domain.lifecycle import Event, State
-from upgrader.domain.playbook import PlaybookRun
-from upgrader.domain.verdict import Reading
-from upgrader.flow.abort import abort_change
-from upgrader.flow.apply import Applied, apply_change
-from upgrader.flow.brakes import check_brakes
-from upgrader.flow.pause import pause_change, resume_change
-from upgrader.flow.prestage import prestage_change
-from upgrader.flow.soak import soak_change
-from upgrader.flow.stop import lift_stop, stop_all
+from upgrader.flow.applying.abort import abort_change
+from upgrader.flow.applying.apply import Applied, apply_change
+from upgrader.flow.applying.brakes import check_brakes
+from upgrader.flow.applying.pause import pause_change, resume_change
+from upgrader.flow.applying.prestage import prestage_change
+from upgrader.flow.applying.stop import lift_stop, stop_all
+from upgrader.flow.closing.soak import soak_change
 
 FIRST, SECOND, THIRD = ("host-01",), ("host-02", "host-03"), ("host-04", "host-05")
 ALL_OLD = dict.fromkeys((*FIRST, *SECOND, *THIRD), builders.OLD)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upgrader.domain.build_kind import FORMS, HEAD_BYTES, BuildKind, checked_kind, kind_of_name
 from upgrader.domain.errors import Refused
-from upgrader.domain.release import CONSUMED, Strategy
+from upgrader.domain.releases.build_kind import FORMS, HEAD_BYTES, BuildKind, checked_kind, kind_of_name
+from upgrader.domain.releases.release import CONSUMED, Strategy
 
 HEADS = {
     ".tar.gz": b"\x1f\x8b\x08\x00\x00",

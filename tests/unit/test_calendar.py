@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from upgrader.domain.calendar import (
+from upgrader.domain.hospital.calendar import (
     WEEK,
     Calendar,
     CalendarRule,

@@ -8,10 +8,10 @@ import pytest
 
 import builders
 from fakes import Hospital
-from upgrader.domain.calendar import Calendar, CalendarRule, Daily, Days, Meaning, Once, Workdays
+from upgrader.domain.changes.lifecycle import Event, State
 from upgrader.domain.errors import ExitCode, OutsideWindow
-from upgrader.domain.lifecycle import Event, State
-from upgrader.flow.apply import apply_change
+from upgrader.domain.hospital.calendar import Calendar, CalendarRule, Daily, Days, Meaning, Once, Workdays
+from upgrader.flow.applying.apply import apply_change
 
 ZONE = "UTC"
 WORKDAYS = Workdays(frozenset(), frozenset(), frozenset())
@@ -106,7 +106,7 @@ def test_a_freeze_of_a_group_stops_the_wave_that_holds_its_hosts_and_no_other() 
 
 
 def test_the_way_back_is_never_frozen() -> None:
-    from upgrader.flow.roll_back import roll_back_change
+    from upgrader.flow.applying.roll_back import roll_back_change
 
     hospital = Hospital()
     apply(hospital)

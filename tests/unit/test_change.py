@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import NEW, NOW, OLD, make_host, plan_of
-from upgrader.domain.change import Change, HostState, breach, view
-from upgrader.domain.journal import History
-from upgrader.domain.lifecycle import Event, State
-from upgrader.domain.plan import UNKNOWN, Plan
-from upgrader.domain.playbook import HostOutcome
-from upgrader.domain.release import Thresholds
+from upgrader.domain.changes.change import Change, HostState, breach, view
+from upgrader.domain.changes.journal import History
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.plan import UNKNOWN, Plan
+from upgrader.domain.changes.playbook import HostOutcome
+from upgrader.domain.releases.release import Thresholds
 
 PLAN = plan_of()
 UPGRADED, UNCHANGED, BACK = HostOutcome.UPGRADED, HostOutcome.UNCHANGED, HostOutcome.ROLLED_BACK

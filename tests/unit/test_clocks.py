@@ -6,11 +6,11 @@ import pytest
 
 import builders
 from fakes import Break, Hospital
-from upgrader.adapters.host_clocks import difference
+from upgrader.adapters.hosts.host_clocks import difference
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.request import WaveSizes
 from upgrader.domain.errors import Refused
-from upgrader.domain.lifecycle import Event, State
-from upgrader.domain.request import WaveSizes
-from upgrader.flow.apply import apply_change
+from upgrader.flow.applying.apply import apply_change
 
 SECOND = timedelta(seconds=1)
 NOW = builders.NOW

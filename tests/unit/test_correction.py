@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import make_host, make_release, make_request, make_rule, make_trust, plan_of
-from upgrader.domain.correction import (
+from upgrader.domain.approval.record import plan_facts
+from upgrader.domain.approval.trust import Organisation, Row, weaknesses
+from upgrader.domain.changes.plan import Plan, read_plan
+from upgrader.domain.changes.request import Kind
+from upgrader.domain.errors import PreflightFailed, Refused
+from upgrader.domain.names import RoleId
+from upgrader.domain.releases.correction import (
     LARGEST_STATEMENTS,
     NOT_RUN,
     Correction,
@@ -16,13 +22,7 @@ from upgrader.domain.correction import (
     read_images,
     read_statements,
 )
-from upgrader.domain.errors import PreflightFailed, Refused
-from upgrader.domain.names import RoleId
-from upgrader.domain.plan import Plan, read_plan
-from upgrader.domain.record import plan_facts
-from upgrader.domain.release import NO_HEALTH, NO_SERVICE, Strategy
-from upgrader.domain.request import Kind
-from upgrader.domain.trust import Organisation, Row, weaknesses
+from upgrader.domain.releases.release import NO_HEALTH, NO_SERVICE, Strategy
 
 TRUST = make_trust()
 STATEMENTS = ("UPDATE result SET value = value * 10", "WHERE id <= 3;")

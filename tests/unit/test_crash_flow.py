@@ -6,13 +6,13 @@ import pytest
 
 import builders
 from fakes import Break, Hospital, Killed
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.request import Soak, WhenUnstable
+from upgrader.domain.changes.verdict import Reading
 from upgrader.domain.errors import ExitCode
-from upgrader.domain.lifecycle import Event, State
-from upgrader.domain.request import Soak, WhenUnstable
-from upgrader.domain.verdict import Reading
-from upgrader.flow.apply import Applied, apply_change
-from upgrader.flow.roll_back import roll_back_change
-from upgrader.flow.soak import soak_change
+from upgrader.flow.applying.apply import Applied, apply_change
+from upgrader.flow.applying.roll_back import roll_back_change
+from upgrader.flow.closing.soak import soak_change
 
 WAVES = (("host-01",), ("host-02", "host-03"), ("host-04", "host-05"))
 GOES_BACK = Soak(timedelta(hours=12), timedelta(minutes=30), WhenUnstable.ROLL_BACK)

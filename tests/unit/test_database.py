@@ -6,7 +6,11 @@ import pytest
 
 from builders import make_probe, make_release, plan_of
 from unit.test_form import known, shown
-from upgrader.domain.database import (
+from upgrader.domain.changes.plan import read_plan
+from upgrader.domain.errors import Refused
+from upgrader.domain.names import FileName
+from upgrader.domain.papers.form import make_form
+from upgrader.domain.releases.database import (
     DatabaseTerms,
     DataPromise,
     MainTable,
@@ -16,11 +20,7 @@ from upgrader.domain.database import (
     RowsPromise,
     Way,
 )
-from upgrader.domain.errors import Refused
-from upgrader.domain.form import make_form
-from upgrader.domain.names import FileName
-from upgrader.domain.plan import read_plan
-from upgrader.domain.release import Release, Strategy
+from upgrader.domain.releases.release import Release, Strategy
 from upgrader.language import Language, Texts
 from upgrader.render.text import plan as plan_text
 

@@ -11,22 +11,22 @@ import pytest
 import builders
 from builders import BOTH, DEPARTMENT, ENGINEER, HEAD, INFORMATICIAN, INFORMATION, NOW, REQUESTER, make_emergency
 from fakes import Hospital, Killed, sealed
-from upgrader.adapters.journal_file import JournalFile
-from upgrader.adapters.journal_search import JournalSearch
+from upgrader.adapters.state.journal_file import JournalFile
+from upgrader.adapters.state.journal_search import JournalSearch
 from upgrader.domain import plain
-from upgrader.domain.authorization import Fault, Signed
-from upgrader.domain.debt import Debt, DebtStanding, debt_of, weigh_debt
+from upgrader.domain.approval.authorization import Fault, Signed
+from upgrader.domain.approval.debt import Debt, DebtStanding, debt_of, weigh_debt
+from upgrader.domain.approval.record import DebtRecord
+from upgrader.domain.approval.trust import Row
+from upgrader.domain.changes.journal import Entry, History
+from upgrader.domain.changes.lifecycle import Event
+from upgrader.domain.changes.request import Kind
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import ExitCode, Refused
-from upgrader.domain.journal import Entry, History
-from upgrader.domain.lifecycle import Event
 from upgrader.domain.names import ChangeId, PersonId, RoleId
-from upgrader.domain.record import DebtRecord
-from upgrader.domain.request import Kind
-from upgrader.domain.trust import Row
-from upgrader.flow.apply import apply_change
-from upgrader.flow.close import close_change
-from upgrader.flow.debts import check_none_overdue, check_paid, debts, overdue, standing_of
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.approval.debts import check_none_overdue, check_paid, debts, overdue, standing_of
+from upgrader.flow.closing.close import close_change
 
 LATE = timedelta(hours=72)
 TRUST = builders.make_trust(

@@ -9,10 +9,10 @@ import builders
 from fakes import MemoryJournal
 from upgrader.adapters.documents import read_request, write_request
 from upgrader.adapters.workdays import workdays_of
-from upgrader.domain.change import view
-from upgrader.domain.demand import Deadline, Demand, DemandKind, deadline_of, demand_of, fulfilled_at
+from upgrader.domain.changes.change import view
+from upgrader.domain.changes.demand import Deadline, Demand, DemandKind, deadline_of, demand_of, fulfilled_at
+from upgrader.domain.changes.lifecycle import Event
 from upgrader.domain.errors import BadInput
-from upgrader.domain.lifecycle import Event
 from upgrader.language import Language, Texts
 from upgrader.render.deadline import deadline
 

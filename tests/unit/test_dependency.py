@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upgrader.domain.dependency import Graph, Part, affected_by, order, parts_in_order
 from upgrader.domain.errors import BadInput
+from upgrader.domain.hospital.dependency import Graph, Part, affected_by, order, parts_in_order
+from upgrader.domain.hospital.system import Client, Criticality, Hours, System, Tier
 from upgrader.domain.names import SystemId
-from upgrader.domain.system import Client, Criticality, Hours, System, Tier
 
 
 def system(id: str, *needs: str, stands_in_for: str | None = None, client: Client | None = None) -> System:

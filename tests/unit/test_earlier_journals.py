@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import builders
-from upgrader.adapters.journal_file import JournalFile
-from upgrader.adapters.journal_search import JournalSearch
-from upgrader.domain.forecast import TELLING
-from upgrader.domain.lifecycle import Event
+from upgrader.adapters.state.journal_file import JournalFile
+from upgrader.adapters.state.journal_search import JournalSearch
+from upgrader.domain.changes.forecast import TELLING
+from upgrader.domain.changes.lifecycle import Event
 
 
 def write_change(folder: Path, change: str, system: str) -> None:

@@ -5,11 +5,18 @@ from datetime import UTC, datetime
 
 import pytest
 
+from upgrader.domain.changes.request import Kind
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity
-from upgrader.domain.evidence import CLOSURE_FORMAT, Closure, Ending, EvidenceName, make_statement, read_statement
 from upgrader.domain.names import ChangeId, PersonId, SiteId, SystemId, Version
-from upgrader.domain.request import Kind
+from upgrader.domain.papers.evidence import (
+    CLOSURE_FORMAT,
+    Closure,
+    Ending,
+    EvidenceName,
+    make_statement,
+    read_statement,
+)
 
 CLOSURE = Closure(
     format=CLOSURE_FORMAT,

@@ -7,17 +7,17 @@ import pytest
 
 import builders
 from fakes import Break, Hospital
-from upgrader.domain.change import view
+from upgrader.domain.changes.change import view
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.verdict import Reading
 from upgrader.domain.errors import BadInput, ExitCode, Refused
-from upgrader.domain.evidence import Ending
-from upgrader.domain.lifecycle import Event, State
 from upgrader.domain.names import HostName, PersonId
-from upgrader.domain.verdict import Reading
-from upgrader.flow.accept import accepted_head
-from upgrader.flow.apply import apply_change
-from upgrader.flow.close import ending_of
-from upgrader.flow.except_hosts import Answering, Excepted, except_hosts, settle_exception
-from upgrader.flow.roll_back import authorized_plan, roll_back_change
+from upgrader.domain.papers.evidence import Ending
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.applying.roll_back import authorized_plan, roll_back_change
+from upgrader.flow.closing.accept import accepted_head
+from upgrader.flow.closing.close import ending_of
+from upgrader.flow.closing.except_hosts import Answering, Excepted, except_hosts, settle_exception
 
 OWNER = PersonId(builders.HEAD)
 

@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 import builders
 from fakes import Break, Hospital, Killed
 from upgrader import render
-from upgrader.domain.calendar import Calendar, CalendarRule, Daily, Days, Meaning, Workdays
-from upgrader.domain.change import view
+from upgrader.domain.changes.change import view
+from upgrader.domain.changes.forecast import ASSUMED, SHORTEST, Forecast, Ground, Work, experience, foretell
+from upgrader.domain.changes.journal import History
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.playbook import PlaybookRun
+from upgrader.domain.changes.verdict import Reading
 from upgrader.domain.errors import ExitCode, OutsideWindow
-from upgrader.domain.forecast import ASSUMED, SHORTEST, Forecast, Ground, Work, experience, foretell
-from upgrader.domain.journal import History
-from upgrader.domain.lifecycle import Event, State
-from upgrader.domain.playbook import PlaybookRun
-from upgrader.domain.release import Takes
-from upgrader.domain.verdict import Reading
-from upgrader.flow.apply import apply_change
-from upgrader.flow.forecast import outlook, outlook_of
-from upgrader.flow.roll_back import roll_back_change
+from upgrader.domain.hospital.calendar import Calendar, CalendarRule, Daily, Days, Meaning, Workdays
+from upgrader.domain.releases.release import Takes
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.applying.roll_back import roll_back_change
+from upgrader.flow.planning.forecast import outlook, outlook_of
 from upgrader.language import Language, Texts
 
 LONGEST = timedelta(minutes=15)

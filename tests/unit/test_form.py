@@ -9,18 +9,30 @@ import pytest
 import builders
 import fakes
 from builders import DEPARTMENT, HEAD, INFORMATICIAN, INFORMATION, SIGNED, make_approval, make_request, make_trust
-from upgrader.domain.correction import PlannedCorrection, TableRows
-from upgrader.domain.dependency import Graph
+from upgrader.domain.approval.record import PaperRecord, ScanType, TestStage
+from upgrader.domain.approval.trust import PaperRule, Row
+from upgrader.domain.changes.lifecycle import Event
+from upgrader.domain.changes.particulars import ChangeClass, ChangeType, Particulars, ProtectionLevel, Risk
+from upgrader.domain.changes.request import ChangeWindow, Kind, WaveSizes
 from upgrader.domain.digest import Digest
-from upgrader.domain.form import ASKED, BLOCKS, Asked, Block, Boxes, Field, Form, FormField, Known, Missing, make_form
-from upgrader.domain.lifecycle import Event
+from upgrader.domain.hospital.dependency import Graph
+from upgrader.domain.hospital.system import Criticality, Hours, System, Tier
 from upgrader.domain.names import HostName, SystemId
-from upgrader.domain.particulars import ChangeClass, ChangeType, Particulars, ProtectionLevel, Risk
-from upgrader.domain.record import PaperRecord, ScanType, TestStage
-from upgrader.domain.request import ChangeWindow, Kind, WaveSizes
-from upgrader.domain.system import Criticality, Hours, System, Tier
-from upgrader.domain.trust import PaperRule, Row
-from upgrader.flow.form import form_of
+from upgrader.domain.papers.form import (
+    ASKED,
+    BLOCKS,
+    Asked,
+    Block,
+    Boxes,
+    Field,
+    Form,
+    FormField,
+    Known,
+    Missing,
+    make_form,
+)
+from upgrader.domain.releases.correction import PlannedCorrection, TableRows
+from upgrader.flow.planning.form import form_of
 from upgrader.language import Language, Texts
 from upgrader.render.form import form_json, missing, sheet
 

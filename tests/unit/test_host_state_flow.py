@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from fakes import Hospital
+from upgrader.domain.changes.playbook import HostOutcome, HostReport
 from upgrader.domain.digest import Digest
-from upgrader.domain.platform import Platform
-from upgrader.domain.playbook import HostOutcome, HostReport
-from upgrader.flow.host_state import Known, Match, _match, host_states
+from upgrader.domain.hospital.platform import Platform
+from upgrader.flow.watching.host_state import Known, Match, _match, host_states
 from upgrader.ports import GroupedHost, InventoryHost
 
 STAGED = {"2.0": Digest("a" * 64), "1.0": Digest("b" * 64)}

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from upgrader.domain.changes.verdict import Reading
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity
-from upgrader.domain.inspection import (
+from upgrader.domain.hospital.inspection import (
     Concern,
     InspectionLog,
     Item,
@@ -20,8 +21,7 @@ from upgrader.domain.inspection import (
     targets_digest,
 )
 from upgrader.domain.names import HostName, PersonId, SiteId, SystemId
-from upgrader.domain.probe import Probe, ProbeKind
-from upgrader.domain.verdict import Reading
+from upgrader.domain.releases.probe import Probe, ProbeKind
 
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 LIS, HOST = SystemId("lis"), HostName("lis-01")

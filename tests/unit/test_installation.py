@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import builders
-from upgrader.domain.installation import Installation, Member, PastChange, installation, past_change
-from upgrader.domain.journal import History
-from upgrader.domain.lifecycle import Event, State
+from upgrader.domain.changes.journal import History
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.hospital.installation import Installation, Member, PastChange, installation, past_change
+from upgrader.domain.hospital.sighting import Sighting, Sightings
 from upgrader.domain.names import ChangeId, SystemId
-from upgrader.domain.sighting import Sighting, Sightings
 
 LIS = SystemId("lis")
 MEMBERS = [

@@ -11,18 +11,18 @@ from builders import CHANGE, make_host, make_release, make_request, plan_of
 from fakes import Hospital
 from upgrader import lab
 from upgrader.adapters import documents
-from upgrader.domain.dependency import Graph
+from upgrader.domain.changes.joint import JointPart, check_works_with, in_order, way_between
+from upgrader.domain.changes.late import Workstation
+from upgrader.domain.changes.plan import Plan, read_plan
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import BadInput, Refused
-from upgrader.domain.joint import JointPart, check_works_with, in_order, way_between
-from upgrader.domain.late import Workstation
+from upgrader.domain.hospital.dependency import Graph
+from upgrader.domain.hospital.system import Criticality, Hours, System, Tier
 from upgrader.domain.names import ChangeId, HostName, SystemId, Version
-from upgrader.domain.plan import Plan, read_plan
-from upgrader.domain.release import Release
-from upgrader.domain.system import Criticality, Hours, System, Tier
-from upgrader.flow.apply import apply_change
-from upgrader.flow.comes_after import as_left_by, check_comes_after
-from upgrader.flow.soak import soak_change
+from upgrader.domain.releases.release import Release
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.applying.comes_after import as_left_by, check_comes_after
+from upgrader.flow.closing.soak import soak_change
 
 HIS, LIS, CASHIER = SystemId("his"), SystemId("lis"), SystemId("cashier")
 NEXT = ChangeId("CHG-2026-0143")

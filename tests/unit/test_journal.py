@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import SIGNED
+from upgrader.domain.changes.journal import FIRST, Entry, History, read_history
+from upgrader.domain.changes.lifecycle import Event, State
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Refused
-from upgrader.domain.journal import FIRST, Entry, History, read_history
-from upgrader.domain.lifecycle import Event, State
 
 FACTS: tuple[tuple[Event, dict[str, Any]], ...] = (
     (Event.CHANGE_REQUESTED, {"system": "exam-scheduling", "reason": "门诊排班慢"}),

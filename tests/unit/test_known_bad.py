@@ -8,9 +8,13 @@ import pytest
 
 import builders
 from fakes import Hospital, Seals
+from upgrader.domain.approval.record import Namespace
+from upgrader.domain.approval.trust import KnownBadRule, Row, Trust, weaknesses
+from upgrader.domain.changes.playbook import PlaybookRun
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import ExitCode, Refused
-from upgrader.domain.known_bad import (
+from upgrader.domain.names import PersonId, RoleId
+from upgrader.domain.releases.known_bad import (
     KnownBadRecord,
     Mark,
     known_bad_name,
@@ -18,14 +22,10 @@ from upgrader.domain.known_bad import (
     spell_builds,
     write_known_bad,
 )
-from upgrader.domain.names import PersonId, RoleId
-from upgrader.domain.playbook import PlaybookRun
-from upgrader.domain.record import Namespace
-from upgrader.domain.trust import KnownBadRule, Row, Trust, weaknesses
-from upgrader.flow.apply import apply_change
-from upgrader.flow.known_bad import known_bad
-from upgrader.flow.prestage import prestage_change
-from upgrader.flow.roll_back import roll_back_change
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.applying.prestage import prestage_change
+from upgrader.flow.applying.roll_back import roll_back_change
+from upgrader.flow.releases.known_bad import known_bad
 
 ONE_HEAD = KnownBadRule((Row(builders.DEPARTMENT, 1),))
 

@@ -20,25 +20,25 @@ import upgrader
 from upgrader.adapters.programs import QUESTIONS
 from upgrader.cli import VERBS, build, click_texts
 from upgrader.cli.entry import run_command
-from upgrader.domain.build_facts import SignatureScheme, SignatureState
-from upgrader.domain.database import DataPromise
-from upgrader.domain.demand import DemandKind
+from upgrader.domain.approval.record import Decision, Result, TestStage
+from upgrader.domain.changes.demand import DemandKind
+from upgrader.domain.changes.forecast import Ground
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.particulars import ChangeClass, ChangeType, ProtectionLevel, Risk
+from upgrader.domain.changes.playbook import HostOutcome
+from upgrader.domain.changes.request import Kind, WhenUnstable
+from upgrader.domain.changes.schedule import Duty
+from upgrader.domain.changes.verdict import Reading, Verdict
 from upgrader.domain.errors import BadInput, Problem, Refused
-from upgrader.domain.evidence import Ending
-from upgrader.domain.forecast import Ground
-from upgrader.domain.form import Asked, Block, Field, Missing
-from upgrader.domain.inspection import Concern, Round
-from upgrader.domain.lifecycle import Event, State
+from upgrader.domain.hospital.inspection import Concern, Round
+from upgrader.domain.hospital.system import Criticality
 from upgrader.domain.names import ChangeId, HostName, PersonId, RoleId, SiteId, SystemId, Version
-from upgrader.domain.particulars import ChangeClass, ChangeType, ProtectionLevel, Risk
-from upgrader.domain.playbook import HostOutcome
-from upgrader.domain.record import Decision, Result, TestStage
-from upgrader.domain.request import Kind, WhenUnstable
-from upgrader.domain.schedule import Duty
-from upgrader.domain.system import Criticality
-from upgrader.domain.verdict import Reading, Verdict
-from upgrader.flow.audit import Part
-from upgrader.flow.host_state import Match
+from upgrader.domain.papers.evidence import Ending
+from upgrader.domain.papers.form import Asked, Block, Field, Missing
+from upgrader.domain.releases.build_facts import SignatureScheme, SignatureState
+from upgrader.domain.releases.database import DataPromise
+from upgrader.flow.closing.audit import Part
+from upgrader.flow.watching.host_state import Match
 from upgrader.language import Language, Texts, catalogue
 
 SOURCE = Path(upgrader.__file__).parent

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upgrader.domain.errors import Refused
-from upgrader.domain.lifecycle import (
+from upgrader.domain.changes.lifecycle import (
     ENDS,
     MOVES,
     TRANSITIONS,
@@ -20,6 +19,7 @@ from upgrader.domain.lifecycle import (
     may,
     work_left,
 )
+from upgrader.domain.errors import Refused
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "lifecycle.md"
 CHANGED_HOSTS = {

@@ -6,11 +6,11 @@ import pytest
 
 import builders
 from fakes import Break, Hospital
+from upgrader.domain.changes.lifecycle import Event
 from upgrader.domain.errors import ExitCode, Integrity
-from upgrader.domain.lifecycle import Event
-from upgrader.flow.apply import apply_change
-from upgrader.flow.roll_back import roll_back_change
-from upgrader.flow.soak import soak_change
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.applying.roll_back import roll_back_change
+from upgrader.flow.closing.soak import soak_change
 
 HOSTS = tuple(f"host-{number:02d}" for number in range(1, 6))
 

@@ -4,13 +4,13 @@ import pytest
 
 import builders
 from fakes import Hospital
-from upgrader.domain.dependency import Graph
 from upgrader.domain.errors import Locked
+from upgrader.domain.hospital.dependency import Graph
+from upgrader.domain.hospital.system import Criticality, Hours, System, Tier
 from upgrader.domain.names import SystemId
-from upgrader.domain.system import Criticality, Hours, System, Tier
-from upgrader.flow import overlap
-from upgrader.flow.apply import apply_change
-from upgrader.flow.roll_back import roll_back_change
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.applying.roll_back import roll_back_change
+from upgrader.flow.planning import overlap
 
 OURS = System(
     id=SystemId("exam-scheduling"),

@@ -29,12 +29,8 @@ from builders import (
     signed_tests,
 )
 from upgrader.domain import plain
-from upgrader.domain.authorization import Signed, Standing, authorize, weigh
-from upgrader.domain.digest import Digest
-from upgrader.domain.errors import Refused
-from upgrader.domain.names import ChangeId, PersonId, RoleId, SiteId
-from upgrader.domain.paper import LARGEST_SCAN, PlanCode, check_codes, check_scan, scan_type
-from upgrader.domain.record import (
+from upgrader.domain.approval.authorization import Signed, Standing, authorize, weigh
+from upgrader.domain.approval.record import (
     NAMESPACES,
     ApprovalRecord,
     Decision,
@@ -46,7 +42,11 @@ from upgrader.domain.record import (
     scan_name,
     write_record,
 )
-from upgrader.domain.trust import Organisation, PaperRule, Person, Role, Row, Trust, read_trust, weaknesses
+from upgrader.domain.approval.trust import Organisation, PaperRule, Person, Role, Row, Trust, read_trust, weaknesses
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import Refused
+from upgrader.domain.names import ChangeId, PersonId, RoleId, SiteId
+from upgrader.domain.papers.paper import LARGEST_SCAN, PlanCode, check_codes, check_scan, scan_type
 
 CUSTODIANS = Role(name={"zh": "表单保管人", "en": "Form custodian"}, organisation=Organisation.HOSPITAL)
 PLAN = builders.plan_of()

@@ -11,10 +11,7 @@ from hypothesis import strategies as st
 
 import builders
 from upgrader.domain import canonical, plain
-from upgrader.domain.errors import Refused
-from upgrader.domain.names import PersonId
-from upgrader.domain.plan import Plan, read_plan
-from upgrader.domain.record import (
+from upgrader.domain.approval.record import (
     AcceptanceRecord,
     ApprovalRecord,
     Record,
@@ -24,7 +21,10 @@ from upgrader.domain.record import (
     record_name,
     write_record,
 )
-from upgrader.domain.trust import read_trust
+from upgrader.domain.approval.trust import read_trust
+from upgrader.domain.changes.plan import Plan, read_plan
+from upgrader.domain.errors import Refused
+from upgrader.domain.names import PersonId
 
 PLAN = builders.plan_of()
 ACCEPTANCE = AcceptanceRecord(

@@ -12,11 +12,8 @@ from hypothesis import strategies as st
 
 import builders
 from builders import make_host, make_materials, make_release, make_request, plan_of
-from upgrader.domain.digest import Digest
-from upgrader.domain.errors import PreflightFailed, Refused
-from upgrader.domain.late import Workstation
-from upgrader.domain.names import ChangeId, FileName, HostName, PersonId, SiteId, SystemId, Version
-from upgrader.domain.plan import (
+from upgrader.domain.changes.late import Workstation
+from upgrader.domain.changes.plan import (
     UNKNOWN,
     EarlierRelease,
     Materials,
@@ -27,9 +24,12 @@ from upgrader.domain.plan import (
     read_plan,
     split_into_waves,
 )
-from upgrader.domain.platform import Platform, check_served
-from upgrader.domain.release import Build, HeldPackages, PackageTerms, Strategy, Thresholds, UnfinishedPackages
-from upgrader.domain.request import ChangeWindow, Kind, Soak, WaveSizes, WhenUnstable
+from upgrader.domain.changes.request import ChangeWindow, Kind, Soak, WaveSizes, WhenUnstable
+from upgrader.domain.digest import Digest
+from upgrader.domain.errors import PreflightFailed, Refused
+from upgrader.domain.hospital.platform import Platform, check_served
+from upgrader.domain.names import ChangeId, FileName, HostName, PersonId, SiteId, SystemId, Version
+from upgrader.domain.releases.release import Build, HeldPackages, PackageTerms, Strategy, Thresholds, UnfinishedPackages
 
 OTHER = Digest.of(b"other")
 FIVE = [make_host(number) for number in range(1, 6)]

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from fakes import Break, Hospital
+from upgrader.domain.changes.lifecycle import Event, State
 from upgrader.domain.errors import ExitCode, OutsideWindow, Refused, UpgraderError
-from upgrader.domain.lifecycle import Event, State
-from upgrader.flow.apply import apply_change
-from upgrader.flow.prestage import PRESTAGE, Prestaged, prestage_change
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.applying.prestage import PRESTAGE, Prestaged, prestage_change
 
 
 def prestage(hospital: Hospital) -> Prestaged:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upgrader.domain.probe import fill_in
+from upgrader.domain.releases.probe import fill_in
 
 FACTS = {"address": "127.0.1.1", "port": "5232", "root": "/opt/exam-scheduling", "odd": "{address}"}
 

@@ -12,16 +12,24 @@ import builders
 from builders import BOTH, CHANGE, DEPARTMENT, ENGINEER, HEAD, NOW, REQUESTER, SITE_ENGINEER
 from fakes import Branch, Break, Documents, Hospital, Killed, Published, Seals
 from upgrader.app import _person
-from upgrader.domain.authorization import Signed, weigh
-from upgrader.domain.brake import Ask, Brake
-from upgrader.domain.build_facts import BuildFacts
-from upgrader.domain.build_kind import BuildKind
-from upgrader.domain.correction import Correction, TableRows
+from upgrader.domain.approval.authorization import Signed, weigh
+from upgrader.domain.approval.record import Decision, Namespace, Result, TestStage
+from upgrader.domain.approval.trust import KnownBadRule, Row, read_trust
+from upgrader.domain.changes.brake import Ask, Brake
+from upgrader.domain.changes.lifecycle import Event
+from upgrader.domain.changes.plan import read_plan
+from upgrader.domain.changes.playbook import HostOutcome, HostReport
+from upgrader.domain.changes.request import Kind, Request
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import BadInput, Integrity, OutsideWindow, PreflightFailed, Refused, UpgraderError
-from upgrader.domain.evidence import CLOSURE_FORMAT, Closure, Ending, make_statement
-from upgrader.domain.inspection import InspectionLog, Item, Limits, Round
-from upgrader.domain.known_bad import (
+from upgrader.domain.hospital.inspection import InspectionLog, Item, Limits, Round
+from upgrader.domain.hospital.platform import Platform
+from upgrader.domain.names import ChangeId, FileName, PersonId, SystemId, Version
+from upgrader.domain.papers.evidence import CLOSURE_FORMAT, Closure, Ending, make_statement
+from upgrader.domain.releases.build_facts import BuildFacts
+from upgrader.domain.releases.build_kind import BuildKind
+from upgrader.domain.releases.correction import Correction, TableRows
+from upgrader.domain.releases.known_bad import (
     Given,
     KnownBadRecord,
     Mark,
@@ -30,35 +38,27 @@ from upgrader.domain.known_bad import (
     unblock_fault,
     write_known_bad,
 )
-from upgrader.domain.lifecycle import Event
-from upgrader.domain.names import ChangeId, FileName, PersonId, SystemId, Version
-from upgrader.domain.plan import read_plan
-from upgrader.domain.platform import Platform
-from upgrader.domain.playbook import HostOutcome, HostReport
-from upgrader.domain.record import Decision, Namespace, Result, TestStage
-from upgrader.domain.release import Build, Release
-from upgrader.domain.request import Kind, Request
-from upgrader.domain.trust import KnownBadRule, Row, read_trust
-from upgrader.flow.accept import accept_change
-from upgrader.flow.apply import apply_change
-from upgrader.flow.brakes import check_brakes
-from upgrader.flow.calendar import calendar_here
-from upgrader.flow.doctor import examine_site
-from upgrader.flow.draft import draft
+from upgrader.domain.releases.release import Build, Release
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.applying.brakes import check_brakes
+from upgrader.flow.approval.own_words import time_of_next_word
+from upgrader.flow.approval.sign import plan_to_sign, role_for
+from upgrader.flow.closing.accept import accept_change
+from upgrader.flow.closing.soak import soak_change
+from upgrader.flow.closing.verify_evidence import Auditor, verify_evidence
 from upgrader.flow.history import read_history
-from upgrader.flow.host_state import host_states
-from upgrader.flow.inspect import _keep, agenda, allow
-from upgrader.flow.known_bad import unblock_release
-from upgrader.flow.materials import read_change_files
-from upgrader.flow.own_words import time_of_next_word
-from upgrader.flow.plan import plan_change
-from upgrader.flow.record import TestResult, record_test
-from upgrader.flow.request import request_change
-from upgrader.flow.sign import plan_to_sign, role_for
+from upgrader.flow.planning.calendar import calendar_here
+from upgrader.flow.planning.materials import read_change_files
+from upgrader.flow.planning.plan import plan_change
+from upgrader.flow.planning.request import request_change
+from upgrader.flow.releases.draft import draft
+from upgrader.flow.releases.known_bad import unblock_release
+from upgrader.flow.releases.record import TestResult, record_test
+from upgrader.flow.releases.stage import stage
 from upgrader.flow.site import Site
-from upgrader.flow.soak import soak_change
-from upgrader.flow.stage import stage
-from upgrader.flow.verify_evidence import Auditor, verify_evidence
+from upgrader.flow.watching.doctor import examine_site
+from upgrader.flow.watching.host_state import host_states
+from upgrader.flow.watching.inspect import _keep, agenda, allow
 
 TRUST, PLAN = builders.make_trust(), builders.plan_of()
 SYSTEM, VERSION = PLAN.release.system, PLAN.release.version

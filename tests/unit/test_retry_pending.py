@@ -10,20 +10,20 @@ import pytest
 
 import builders
 from fakes import AtOnce, Break, Hospital, Killed
-from upgrader.domain.authorization import expiry
-from upgrader.domain.change import view
+from upgrader.domain.approval.authorization import expiry
+from upgrader.domain.approval.record import Decision
+from upgrader.domain.changes.change import view
+from upgrader.domain.changes.late import Late, Workstation
+from upgrader.domain.changes.lifecycle import Event
+from upgrader.domain.changes.playbook import HostOutcome
+from upgrader.domain.changes.verdict import Reading
 from upgrader.domain.errors import ExitCode, OutsideWindow, Refused
-from upgrader.domain.late import Late, Workstation
-from upgrader.domain.lifecycle import Event
 from upgrader.domain.names import HostName
-from upgrader.domain.playbook import HostOutcome
-from upgrader.domain.record import Decision
-from upgrader.domain.verdict import Reading
-from upgrader.flow.apply import apply_change
-from upgrader.flow.check_in import check_in, checked_in
-from upgrader.flow.retry_pending import Retried, retry_pending, waiting_hosts
-from upgrader.flow.roll_back import roll_back_change
-from upgrader.flow.serve import Said, Service
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.applying.retry_pending import Retried, retry_pending, waiting_hosts
+from upgrader.flow.applying.roll_back import roll_back_change
+from upgrader.flow.service.check_in import check_in, checked_in
+from upgrader.flow.service.serve import Said, Service
 
 NOON = (builders.CLOSES + timedelta(days=1)).replace(hour=4, minute=30, second=0)  # 12:30 in Shanghai
 LATE = Late(builders.CLOSES + timedelta(days=5), "12:00", "14:00", "Asia/Shanghai")

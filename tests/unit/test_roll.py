@@ -10,12 +10,12 @@ import pytest
 
 import builders
 from fakes import Break, Hospital, Killed
+from upgrader.domain.changes.late import Late, Workstation, too_many_absent
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.playbook import HostOutcome, PlaybookRun
 from upgrader.domain.errors import ExitCode, PreflightFailed
-from upgrader.domain.late import Late, Workstation, too_many_absent
-from upgrader.domain.lifecycle import Event, State
-from upgrader.domain.playbook import HostOutcome, PlaybookRun
-from upgrader.flow.apply import Applied, apply_change
-from upgrader.flow.roll_back import roll_back_change
+from upgrader.flow.applying.apply import Applied, apply_change
+from upgrader.flow.applying.roll_back import roll_back_change
 
 MAC = "52:54:00:12:34:56"
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 import builders
 from fakes import Hospital
+from upgrader.domain.approval.record import Decision
+from upgrader.domain.changes.journal import History
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.plan import Plan
+from upgrader.domain.changes.schedule import Due, Duty, Scheduled, due, scheduled
 from upgrader.domain.errors import OutsideWindow, Refused
-from upgrader.domain.journal import History
-from upgrader.domain.lifecycle import Event, State
-from upgrader.domain.plan import Plan
-from upgrader.domain.record import Decision
-from upgrader.domain.schedule import Due, Duty, Scheduled, due, scheduled
-from upgrader.flow.schedule import expire, read_schedule, schedule_change, withdraw
+from upgrader.flow.service.schedule import expire, read_schedule, schedule_change, withdraw
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 PLAN = builders.plan_of()

@@ -6,13 +6,13 @@ import pytest
 
 import builders
 from fakes import AtOnce, Break, Hospital, Killed
+from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.schedule import scheduled
 from upgrader.domain.errors import ExitCode, Locked, Refused
-from upgrader.domain.lifecycle import Event, State
-from upgrader.domain.schedule import scheduled
-from upgrader.flow.apply import apply_change
-from upgrader.flow.roll_back import roll_back_change
-from upgrader.flow.schedule import schedule_change, withdraw
-from upgrader.flow.serve import Said, Service, serve
+from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.applying.roll_back import roll_back_change
+from upgrader.flow.service.schedule import schedule_change, withdraw
+from upgrader.flow.service.serve import Said, Service, serve
 from upgrader.language import Language, Texts
 from upgrader.render import said as rendered
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 import builders
 from fakes import Hospital
+from upgrader.domain.changes.lifecycle import Event
 from upgrader.domain.errors import UpgraderError
-from upgrader.domain.lifecycle import Event
-from upgrader.flow.apply import apply_change
+from upgrader.flow.applying.apply import apply_change
 
 USUAL = Hospital()
 NAMES = sorted(USUAL.branch.commits[-1].tree)

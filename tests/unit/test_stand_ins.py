@@ -10,15 +10,15 @@ import pytest
 import builders
 from fakes import Hospital
 from upgrader.adapters import documents
+from upgrader.domain.changes.journal import History
+from upgrader.domain.changes.lifecycle import Event
+from upgrader.domain.changes.plan import Plan
+from upgrader.domain.changes.request import ChangeWindow
 from upgrader.domain.errors import Refused
-from upgrader.domain.journal import History
-from upgrader.domain.lifecycle import Event
 from upgrader.domain.names import ChangeId, SystemId
-from upgrader.domain.plan import Plan
-from upgrader.domain.request import ChangeWindow
-from upgrader.flow.authorize import examine, give_authorization
+from upgrader.flow.approval.authorize import examine, give_authorization
+from upgrader.flow.planning.stand_ins import check_stand_ins
 from upgrader.flow.site import Site
-from upgrader.flow.stand_ins import check_stand_ins
 
 NO_TIME = timedelta(0)
 OTHER = ChangeId("CHG-2026-0150")

@@ -21,10 +21,7 @@ from builders import (
     make_rule,
     make_trust,
 )
-from upgrader.domain.errors import Refused
-from upgrader.domain.names import PersonId, RoleId
-from upgrader.domain.request import Kind
-from upgrader.domain.trust import (
+from upgrader.domain.approval.trust import (
     Organisation,
     Person,
     Root,
@@ -36,6 +33,9 @@ from upgrader.domain.trust import (
     unfilled,
     weaknesses,
 )
+from upgrader.domain.changes.request import Kind
+from upgrader.domain.errors import Refused
+from upgrader.domain.names import PersonId, RoleId
 
 PEOPLE = make_trust().people
 ROOT = ("ssh-ed25519 one", "ssh-ed25519 two")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import NOW, make_probe
-from upgrader.domain.probe import Probe
-from upgrader.domain.verdict import Measurement, Reading, Verdict, judge, judge_probe
+from upgrader.domain.changes.verdict import Measurement, Reading, Verdict, judge, judge_probe
+from upgrader.domain.releases.probe import Probe
 
 OK, BAD, SILENT = Reading.HEALTHY, Reading.UNHEALTHY, Reading.NO_ANSWER
 READINGS = st.lists(st.sampled_from(Reading), max_size=8)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upgrader.domain.names import Version
-from upgrader.domain.version_order import UNFINISHED, compare, is_older, newest_last
+from upgrader.domain.releases.version_order import UNFINISHED, compare, is_older, newest_last
 
 IN_ORDER = [
     "0.9",

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import icalendar
 import recurring_ical_events
 
-from upgrader.domain.calendar import Once
+from upgrader.domain.hospital.calendar import Once
 
 BEFORE, AFTER = timedelta(days=62), timedelta(days=500)
 MOST_EVENTS = 5000

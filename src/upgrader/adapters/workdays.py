@@ -5,7 +5,7 @@ from datetime import date
 
 import holidays
 
-from upgrader.domain.calendar import Workdays
+from upgrader.domain.hospital.calendar import Workdays
 
 EVERY_YEAR = frozenset(range(2000, 2200))
 # Countries that move workdays to week-ends: a year for which none is known yet has not been announced.

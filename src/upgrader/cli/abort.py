@@ -14,7 +14,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def abort(desk: Desk, change: ChangeId, reason: str) -> int:
-        from upgrader.flow.abort import abort_change
+        from upgrader.flow.applying.abort import abort_change
 
         aborted = abort_change(desk.open(), change, reason, desk.progress)
         key = "said.abort-asked" if aborted.asked else "said.aborted"

@@ -17,8 +17,8 @@ def command(texts: Texts) -> click.Command:
     @click.option("--yes", is_flag=True, help=texts("cli.sign.yes"))
     @pass_desk
     def accept(desk: Desk, change: ChangeId, role: RoleId | None, reason: str, *, yes: bool) -> None:
-        from upgrader.flow.accept import accept_change
-        from upgrader.flow.status import read_change
+        from upgrader.flow.closing.accept import accept_change
+        from upgrader.flow.watching.status import read_change
 
         site = desk.open()
         desk.say(*render.change(change, read_change(site, change), desk.texts), "")

@@ -14,7 +14,7 @@ def command(texts: Texts) -> click.Command:
     @change_argument()
     @pass_desk
     def apply(desk: Desk, change: ChangeId) -> int:
-        from upgrader.flow.joint import apply_joint
+        from upgrader.flow.applying.joint import apply_joint
 
         applied = apply_joint(desk.open(), change, desk.progress)
         desk.say(*render.change(change, applied.change, desk.texts, because=applied.because))

@@ -15,7 +15,7 @@ def command(texts: Texts) -> click.Command:
     @change_argument()
     @pass_desk
     def approvals(desk: Desk, change: ChangeId) -> int:
-        from upgrader.flow.authorize import check_release_not_bad, examine
+        from upgrader.flow.approval.authorize import check_release_not_bad, examine
 
         site = desk.open()
         with examine(site, change) as examined:

@@ -16,7 +16,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--all", "everything", is_flag=True, help=texts("cli.audit.all"))
     @pass_desk
     def audit(desk: Desk, change: ChangeId | None, *, everything: bool) -> int:
-        from upgrader.flow.audit import audit_all, audit_change
+        from upgrader.flow.closing.audit import audit_all, audit_change
 
         if everything == (change is not None):
             raise click.UsageError(texts("cli.audit.which"))

@@ -9,8 +9,8 @@ import click
 from upgrader.cli.arguments import duration, moment
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain import plain
-from upgrader.domain.calendar import Answer, Calendar
 from upgrader.domain.errors import ExitCode
+from upgrader.domain.hospital.calendar import Answer, Calendar
 from upgrader.language import Texts
 
 
@@ -28,7 +28,7 @@ def command(texts: Texts) -> click.Command:
     @length_option
     @pass_desk
     def check(desk: Desk, at: str, groups: tuple[str, ...], length: timedelta) -> int:
-        from upgrader.flow.calendar import calendar_here
+        from upgrader.flow.planning.calendar import calendar_here
 
         site = desk.open()
         calendar = calendar_here(site)
@@ -46,7 +46,7 @@ def command(texts: Texts) -> click.Command:
     @length_option
     @pass_desk
     def next_opening(desk: Desk, at: str, groups: tuple[str, ...], length: timedelta) -> int:
-        from upgrader.flow.calendar import calendar_here
+        from upgrader.flow.planning.calendar import calendar_here
 
         site = desk.open()
         calendar = calendar_here(site)

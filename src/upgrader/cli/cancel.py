@@ -14,7 +14,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def cancel(desk: Desk, change: ChangeId, reason: str) -> None:
-        from upgrader.flow.cancel import cancel_change
+        from upgrader.flow.applying.cancel import cancel_change
 
         state = cancel_change(desk.open(), change, reason)
         desk.say(desk.texts("said.cancelled", change=change))

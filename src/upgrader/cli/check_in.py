@@ -14,7 +14,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--host", required=True, callback=name_of(HostName), help=texts("cli.check-in.host"))
     @pass_desk
     def check_in(desk: Desk, host: HostName) -> None:
-        from upgrader.flow.check_in import check_in
+        from upgrader.flow.service.check_in import check_in
 
         at = check_in(desk.open(), host)
         desk.say(desk.texts("said.checked-in", host=host))

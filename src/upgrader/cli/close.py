@@ -16,7 +16,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), help=texts("cli.close.to"))
     @pass_desk
     def close(desk: Desk, change: ChangeId, folder: Path | None) -> None:
-        from upgrader.flow.close import close_change
+        from upgrader.flow.closing.close import close_change
 
         site = desk.open()
         closed = close_change(site, change, folder or site.change_folder(change) / "closed")

@@ -12,8 +12,8 @@ def command(texts: Texts) -> click.Command:
     @click.command("debts", help=texts("cli.debts.help"), short_help=texts("cli.debts.short"))
     @pass_desk
     def debts(desk: Desk) -> int:
-        from upgrader.flow.debts import debts as all_debts
-        from upgrader.flow.debts import standing_of
+        from upgrader.flow.approval.debts import debts as all_debts
+        from upgrader.flow.approval.debts import standing_of
 
         site = desk.open()
         standings = [standing_of(site, debt) for debt in all_debts(site)]

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from upgrader.domain.changes.lifecycle import Event
 from upgrader.domain.errors import UpgraderError
-from upgrader.domain.lifecycle import Event
 from upgrader.flow.site import Site
 from upgrader.language import Texts
 
@@ -43,7 +43,7 @@ class Desk:
         """Every command says it, on stderr, while an emergency owes its signatures and they are due."""
         if not site.journals.unclosed_with(Event.DEBT_OPENED):  # nearly always; then nothing more is read
             return
-        from upgrader.flow.debts import overdue
+        from upgrader.flow.approval.debts import overdue
 
         try:
             late = [str(debt.change) for debt in overdue(site)]

@@ -12,9 +12,9 @@ def command(texts: Texts) -> click.Command:
     @click.option("--hosts", metavar="PATTERN", help=texts("cli.doctor.hosts"))
     @pass_desk
     def doctor(desk: Desk, hosts: str | None) -> int:
-        from upgrader.adapters.host_keys import check_host_keys
+        from upgrader.adapters.hosts.host_keys import check_host_keys
         from upgrader.adapters.programs import ControllerPrograms
-        from upgrader.flow.doctor import Health, examine_site
+        from upgrader.flow.watching.doctor import Health, examine_site
 
         findings = []
         for finding in examine_site(desk.open(), ControllerPrograms(), check_host_keys, hosts=hosts):

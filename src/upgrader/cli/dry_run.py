@@ -16,7 +16,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--all", "all_rows", is_flag=True, help=texts("cli.dry-run.all"))
     @pass_desk
     def dry_run(desk: Desk, change: ChangeId, *, all_rows: bool) -> ExitCode:
-        from upgrader.flow.dry_run import dry_run as run_dry
+        from upgrader.flow.planning.dry_run import dry_run as run_dry
 
         told = run_dry(desk.open(), change, desk.progress)
         desk.say(*render.dry_run(told, desk.texts, all_rows=all_rows))

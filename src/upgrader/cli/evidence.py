@@ -18,7 +18,7 @@ def command(texts: Texts) -> click.Command:
     @pass_desk
     def verify(desk: Desk, bundle: Path, root: str | None) -> None:
         from upgrader.app import open_auditor
-        from upgrader.flow.verify_evidence import verify_evidence
+        from upgrader.flow.closing.verify_evidence import verify_evidence
 
         verified = verify_evidence(open_auditor(), bundle, root)
         closure = verified.closure

@@ -20,7 +20,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def add(desk: Desk, change: ChangeId, hosts: tuple[str, ...], owner: PersonId, due: str, reason: str) -> None:
-        from upgrader.flow.except_hosts import Answering, except_hosts
+        from upgrader.flow.closing.except_hosts import Answering, except_hosts
 
         site = desk.open()
         until = deadline(due, site.time_zone, site.clock())
@@ -48,7 +48,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.exception.how"))
     @pass_desk
     def settle(desk: Desk, change: ChangeId, host: HostName, reason: str) -> None:
-        from upgrader.flow.except_hosts import settle_exception
+        from upgrader.flow.closing.except_hosts import settle_exception
 
         settled = settle_exception(desk.open(), change, host, reason)
         desk.say(desk.texts("said.settled", change=change, host=host))

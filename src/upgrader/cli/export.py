@@ -16,7 +16,7 @@ def command(texts: Texts) -> click.Command:
     @click.argument("folder", type=click.Path(path_type=Path))
     @pass_desk
     def export(desk: Desk, change: ChangeId, folder: Path) -> None:
-        from upgrader.flow.export import export_change
+        from upgrader.flow.applying.export import export_change
 
         exported = export_change(desk.open(), change, folder)
         desk.say(desk.texts("said.exported", change=change, folder=exported.folder), "")

@@ -8,8 +8,8 @@ import click
 from upgrader import render
 from upgrader.cli.arguments import answers, change_argument
 from upgrader.cli.desk import Desk, pass_desk
-from upgrader.domain.form import Form
 from upgrader.domain.names import ChangeId
+from upgrader.domain.papers.form import Form
 from upgrader.flow.site import Site
 from upgrader.language import Texts
 
@@ -36,7 +36,7 @@ def command(texts: Texts) -> click.Command:
         font: Path | None,
         fill: dict[str, str],
     ) -> None:
-        from upgrader.flow.form import answer, form_of
+        from upgrader.flow.planning.form import answer, form_of
 
         site = desk.open()
         if fill:

@@ -15,7 +15,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--hosts", "pattern", default="all", metavar="PATTERN", help=texts("cli.host-state.hosts"))
     @pass_desk
     def host_state(desk: Desk, system: SystemId, pattern: str) -> int:
-        from upgrader.flow.host_state import Match, host_states
+        from upgrader.flow.watching.host_state import Match, host_states
 
         found = host_states(desk.open(), system, pattern, desk.progress)
         desk.say(*render.host_states(found, desk.texts))

@@ -9,7 +9,7 @@ from upgrader import render
 from upgrader.cli.arguments import moment, name_of
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain.errors import ExitCode
-from upgrader.domain.inspection import Concern, InspectionLog, Round
+from upgrader.domain.hospital.inspection import Concern, InspectionLog, Round
 from upgrader.domain.names import RoleId
 from upgrader.flow.site import Site
 from upgrader.language import Texts
@@ -29,7 +29,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--yes", is_flag=True, help=texts("cli.sign.yes"))
     @pass_desk
     def allow(desk: Desk, until: str, role: RoleId | None, reason: str, *, yes: bool) -> None:
-        from upgrader.flow import inspect
+        from upgrader.flow.watching import inspect
 
         site = desk.open()
         expires: datetime = moment(until, site.time_zone, site.clock())
@@ -53,7 +53,7 @@ def _round(round: Round, texts: Texts) -> click.Command:
     @click.option("--font", type=PDF, help=texts("cli.form.font"))
     @pass_desk
     def look(desk: Desk, pdf: Path | None, font: Path | None, *, baseline: bool) -> int:
-        from upgrader.flow.inspect import inspect
+        from upgrader.flow.watching.inspect import inspect
 
         site = desk.open()
         drawing_font = site.paper.find_font(font) if pdf is not None else None  # before any host is contacted

@@ -28,7 +28,7 @@ def command(texts: Texts) -> click.Command:
     @role
     @pass_desk
     def add(desk: Desk, system: SystemId, version: Version, reason: str, role: RoleId | None) -> None:
-        from upgrader.flow.known_bad import block_release
+        from upgrader.flow.releases.known_bad import block_release
 
         marked = block_release(desk.open(), system, version, reason, role)
         desk.say(desk.texts("said.blocked", system=system, version=version, person=marked.records[0].person))
@@ -42,7 +42,7 @@ def command(texts: Texts) -> click.Command:
     @role
     @pass_desk
     def unblock(desk: Desk, system: SystemId, version: Version, reason: str, role: RoleId | None) -> None:
-        from upgrader.flow.known_bad import unblock_release
+        from upgrader.flow.releases.known_bad import unblock_release
 
         marked = unblock_release(desk.open(), system, version, reason, role)
         lifted = all(standing.is_lifted for standing in marked.standings)
@@ -58,7 +58,7 @@ def command(texts: Texts) -> click.Command:
     @group.command("list", help=texts("cli.known-bad.list"))
     @pass_desk
     def show(desk: Desk) -> None:
-        from upgrader.flow.known_bad import known_bad
+        from upgrader.flow.releases.known_bad import known_bad
 
         standings = known_bad(desk.open())
         desk.say(*render.known_bad(standings, desk.texts))

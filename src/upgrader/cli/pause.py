@@ -14,7 +14,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def pause(desk: Desk, change: ChangeId, reason: str) -> None:
-        from upgrader.flow.pause import pause_change
+        from upgrader.flow.applying.pause import pause_change
 
         asked = pause_change(desk.open(), change, reason)
         key = "said.paused" if asked.noted else "said.pause-asked"

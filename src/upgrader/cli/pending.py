@@ -11,7 +11,7 @@ def command(texts: Texts) -> click.Command:
     @click.command("pending", help=texts("cli.pending.help"), short_help=texts("cli.pending.short"))
     @pass_desk
     def pending(desk: Desk) -> None:
-        from upgrader.flow.pending import read_pending
+        from upgrader.flow.watching.pending import read_pending
 
         site = desk.open()
         found = read_pending(site)

@@ -15,9 +15,9 @@ def command(texts: Texts) -> click.Command:
     @click.option("--diff", is_flag=True, help=texts("cli.plan.diff"))
     @pass_desk
     def plan(desk: Desk, change: ChangeId, *, diff: bool) -> None:
-        from upgrader.flow.calendar import foresee
-        from upgrader.flow.forecast import outlook
-        from upgrader.flow.plan import plan_change
+        from upgrader.flow.planning.calendar import foresee
+        from upgrader.flow.planning.forecast import outlook
+        from upgrader.flow.planning.plan import plan_change
 
         site = desk.open()
         planned = plan_change(site, change, desk.progress, publish=not diff)

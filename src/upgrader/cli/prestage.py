@@ -14,7 +14,7 @@ def command(texts: Texts) -> click.Command:
     @change_argument()
     @pass_desk
     def prestage(desk: Desk, change: ChangeId) -> int:
-        from upgrader.flow.prestage import prestage_change
+        from upgrader.flow.applying.prestage import prestage_change
 
         prestaged = prestage_change(desk.open(), change, desk.progress)
         desk.say(*render.prestaged(change, prestaged, desk.texts))

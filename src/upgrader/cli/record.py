@@ -5,8 +5,8 @@ import click
 from upgrader import render
 from upgrader.cli.arguments import name_of
 from upgrader.cli.desk import Desk, pass_desk
+from upgrader.domain.approval.record import Result, TestStage
 from upgrader.domain.names import SystemId, Version
-from upgrader.domain.record import Result, TestStage
 from upgrader.language import Texts
 
 
@@ -22,7 +22,7 @@ def command(texts: Texts) -> click.Command:
     def record(
         desk: Desk, stage: str, system: SystemId, version: Version, cases: str, reason: str, *, failed: bool
     ) -> None:
-        from upgrader.flow.record import TestResult, record_test
+        from upgrader.flow.releases.record import TestResult, record_test
 
         tested = TestResult(
             stage=TestStage(stage),

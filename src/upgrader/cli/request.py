@@ -9,12 +9,12 @@ import click
 from upgrader import render
 from upgrader.cli.arguments import Unfit, answers, day, duration, name_of, read_name, window
 from upgrader.cli.desk import Desk, pass_desk
-from upgrader.domain.demand import TERMS, Demand, DemandKind
+from upgrader.domain.changes.demand import TERMS, Demand, DemandKind
+from upgrader.domain.changes.particulars import Particulars
+from upgrader.domain.changes.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
+from upgrader.domain.hospital.system import group_of
 from upgrader.domain.names import ChangeId, SystemId, Version
-from upgrader.domain.particulars import Particulars
-from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
-from upgrader.domain.system import group_of
-from upgrader.flow.request import Requested
+from upgrader.flow.planning.request import Requested
 from upgrader.flow.site import Site
 from upgrader.language import Texts
 
@@ -57,7 +57,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--fill", multiple=True, metavar="KEY=TEXT", callback=answers, help=texts("cli.option.fill"))
     @pass_desk
     def request(desk: Desk, /, releases: Sequence[tuple[SystemId, Version]], **options: Any) -> None:
-        from upgrader.flow.request import request_change, request_joint
+        from upgrader.flow.planning.request import request_change, request_joint
 
         _check_goes_together(texts, releases, **options)
         site = desk.open()
@@ -119,7 +119,7 @@ def _say_joint(desk: Desk, asked: Sequence[Requested]) -> None:
 
 
 def _say(desk: Desk, site: Site, requested: Requested) -> None:
-    from upgrader.flow.deadline import deadline
+    from upgrader.flow.planning.deadline import deadline
 
     change, demand = requested.request.change, requested.request.demand
     desk.say(desk.texts("said.requested", change=change, file=requested.file))

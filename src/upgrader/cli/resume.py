@@ -14,7 +14,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def resume(desk: Desk, change: ChangeId, reason: str) -> None:
-        from upgrader.flow.pause import resume_change
+        from upgrader.flow.applying.pause import resume_change
 
         asked = resume_change(desk.open(), change, reason)
         desk.say(desk.texts("said.resumed" if asked.noted else "said.resume-asked", change=change))

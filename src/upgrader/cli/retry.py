@@ -15,7 +15,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--look", is_flag=True, help=texts("cli.retry.look"))
     @pass_desk
     def retry(desk: Desk, change: ChangeId, *, look: bool) -> int:
-        from upgrader.flow.retry_pending import retry_pending
+        from upgrader.flow.applying.retry_pending import retry_pending
 
         retried = retry_pending(desk.open(), change, desk.progress, look=look)
         desk.say(*render.retried(change, retried, desk.texts))

@@ -16,7 +16,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def rollback(desk: Desk, change: ChangeId, reason: str) -> int:
-        from upgrader.flow.joint import roll_back_joint
+        from upgrader.flow.applying.joint import roll_back_joint
 
         taken = roll_back_joint(desk.open(), change, reason, desk.progress)
         desk.say(*render.change(change, taken.change, desk.texts, because=taken.because))

@@ -33,7 +33,7 @@ def _add(texts: Texts) -> click.Command:
     @click.option("--expires", metavar="TIME", help=texts("cli.schedule.expires"))
     @pass_desk
     def add(desk: Desk, change: ChangeId, at: str | None, expires: str | None) -> None:
-        from upgrader.flow.schedule import schedule_change
+        from upgrader.flow.service.schedule import schedule_change
 
         site = desk.open()
         starts = arguments.moment(at, site.time_zone, site.clock()) if at else None
@@ -50,7 +50,7 @@ def _list(texts: Texts) -> click.Command:
     @click.command("list", help=texts("cli.schedule.list"), short_help=texts("cli.schedule.list"))
     @pass_desk
     def list_all(desk: Desk) -> None:
-        from upgrader.flow.schedule import read_schedule
+        from upgrader.flow.service.schedule import read_schedule
 
         site = desk.open()
         standing = read_schedule(site)
@@ -69,7 +69,7 @@ def _withdraw(texts: Texts) -> click.Command:
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def withdraw(desk: Desk, change: ChangeId, reason: str) -> None:
-        from upgrader.flow.schedule import withdraw as take_off
+        from upgrader.flow.service.schedule import withdraw as take_off
 
         site = desk.open()
         order = take_off(site, change, reason)

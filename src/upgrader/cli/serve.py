@@ -8,11 +8,11 @@ from datetime import timedelta
 import click
 
 from upgrader import render
-from upgrader.adapters.workers import Workers
+from upgrader.adapters.hosts.workers import Workers
 from upgrader.cli.arguments import duration
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.cli.entry import INTERRUPTED, TERMINATED, Terminated
-from upgrader.flow.serve import Outcome, Said
+from upgrader.flow.service.serve import Outcome, Said
 from upgrader.flow.site import Site
 from upgrader.language import Texts
 
@@ -43,7 +43,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--once", is_flag=True, help=texts("cli.serve.once"))
     @pass_desk
     def serve(desk: Desk, interval: timedelta, *, once: bool) -> int:
-        from upgrader.flow.serve import serve as serve_until_asked
+        from upgrader.flow.service.serve import serve as serve_until_asked
 
         workers: Workers[Outcome] = Workers()
         endings = Endings(workers, os.getpid())

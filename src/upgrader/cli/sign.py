@@ -8,11 +8,11 @@ import click
 from upgrader import render
 from upgrader.cli.arguments import change_argument, name_of
 from upgrader.cli.desk import Desk, pass_desk
+from upgrader.domain.approval.record import ApprovalRecord, Decision
+from upgrader.domain.changes.plan import Plan
 from upgrader.domain.errors import Refused
 from upgrader.domain.names import ChangeId, PersonId, RoleId
-from upgrader.domain.plan import Plan
-from upgrader.domain.record import ApprovalRecord, Decision
-from upgrader.flow.sign import Word, plan_to_sign
+from upgrader.flow.approval.sign import Word, plan_to_sign
 from upgrader.flow.site import Site
 from upgrader.language import Texts
 
@@ -51,7 +51,7 @@ def command(texts: Texts) -> click.Command:
         if scan is not None and person is None:
             raise click.UsageError(desk.texts("cli.sign.whose-paper"))
         word = Word(Decision(decision), role, reason)
-        from upgrader.flow.debts import unpaid_debt
+        from upgrader.flow.approval.debts import unpaid_debt
 
         site = desk.open()
         if unpaid_debt(site, change):
@@ -73,7 +73,7 @@ def command(texts: Texts) -> click.Command:
 
 def _sign(desk: Desk, site: Site, plan: Plan, word: Word, *, yes: bool) -> ApprovalRecord:
     """The acting person's own word."""
-    from upgrader.flow.sign import sign as sign_plan
+    from upgrader.flow.approval.sign import sign as sign_plan
 
     if not yes:
         question = desk.texts(f"ask.{word.decision}", change=plan.change, digest=plan.digest.short, person=site.person)
@@ -85,7 +85,7 @@ def _sign(desk: Desk, site: Site, plan: Plan, word: Word, *, yes: bool) -> Appro
 
 def _attest(desk: Desk, site: Site, plan: Plan, word: Word, paper: OnPaper, *, yes: bool) -> ApprovalRecord:
     """Somebody else's word on paper. The scan is read before anybody is asked."""
-    from upgrader.flow.sign_paper import read_scan, sign_paper
+    from upgrader.flow.approval.sign_paper import read_scan, sign_paper
 
     scan = read_scan(site, plan, paper.scan) if paper.scan is not None else None
     if not yes:
@@ -99,8 +99,8 @@ def _attest(desk: Desk, site: Site, plan: Plan, word: Word, paper: OnPaper, *, y
 
 def _answer_for(desk: Desk, site: Site, change: ChangeId, word: Word, *, yes: bool) -> None:
     """After an emergency has begun its plan can't be approved any more: what is signed now is owed for plan and run."""
-    from upgrader.flow.debts import answer_for
-    from upgrader.flow.status import read_change
+    from upgrader.flow.approval.debts import answer_for
+    from upgrader.flow.watching.status import read_change
 
     if word.decision is not Decision.APPROVE:
         raise Refused("debt-takes-no-other-word", change=change, decision=word.decision)

@@ -16,7 +16,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--again", is_flag=True, help=texts("cli.soak.again"))
     @pass_desk
     def soak(desk: Desk, change: ChangeId, *, once: bool, again: bool) -> int:
-        from upgrader.flow.soak import soak_change
+        from upgrader.flow.closing.soak import soak_change
 
         soaked = soak_change(desk.open(), change, desk.progress, wait=not once, again=again)
         desk.say(*render.soaked(change, soaked, desk.texts))

@@ -51,8 +51,8 @@ def command(texts: Texts) -> click.Command:
 
 def _prepare(desk: Desk, source: str, target: Path | None, step: str | None) -> None:
     """What a person does before there is a drop: a proposal, then a list and a signature."""
-    from upgrader.adapters.drop_draft import DropDraft
-    from upgrader.flow import draft as flow
+    from upgrader.adapters.builds.drop_draft import DropDraft
+    from upgrader.flow.releases import draft as flow
 
     if "://" in source:
         raise BadInput("source-must-be-local", source=source.partition("://")[0])
@@ -73,10 +73,10 @@ def _prepare(desk: Desk, source: str, target: Path | None, step: str | None) -> 
 
 
 def _stage(desk: Desk, source: "Source") -> None:
-    from upgrader.adapters.build_inspection import Keyrings, inspect_build
+    from upgrader.adapters.builds.build_inspection import Keyrings, inspect_build
+    from upgrader.adapters.builds.vendor_drop import VendorDrop
     from upgrader.adapters.sources import Quarantine, open_drop
-    from upgrader.adapters.vendor_drop import VendorDrop
-    from upgrader.flow import stage as flow
+    from upgrader.flow.releases import stage as flow
 
     site = desk.open()
     quarantine = Quarantine(site.state / "quarantine")

@@ -5,8 +5,8 @@ import click
 from upgrader import render
 from upgrader.cli.arguments import change_argument
 from upgrader.cli.desk import Desk, pass_desk
+from upgrader.domain.changes.lifecycle import ENDS
 from upgrader.domain.errors import ExitCode
-from upgrader.domain.lifecycle import ENDS
 from upgrader.domain.names import ChangeId
 from upgrader.language import Texts
 
@@ -17,13 +17,13 @@ def command(texts: Texts) -> click.Command:
     @click.option("--detailed-exitcode", is_flag=True, help=texts("cli.status.detailed"))
     @pass_desk
     def status(desk: Desk, change: ChangeId | None, *, detailed_exitcode: bool) -> int:
-        from upgrader.domain.change import view
-        from upgrader.domain.schedule import scheduled
-        from upgrader.flow.brakes import held_by
-        from upgrader.flow.deadline import deadlines
-        from upgrader.flow.forecast import outlook_of
+        from upgrader.domain.changes.change import view
+        from upgrader.domain.changes.schedule import scheduled
+        from upgrader.flow.applying.brakes import held_by
         from upgrader.flow.history import read_history
-        from upgrader.flow.status import plan_of, read_changes
+        from upgrader.flow.planning.deadline import deadlines
+        from upgrader.flow.planning.forecast import outlook_of
+        from upgrader.flow.watching.status import plan_of, read_changes
 
         site = desk.open()
         if change is None:

@@ -14,7 +14,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--reason", metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def stop(desk: Desk, reason: str | None, *, everything: bool, lift: bool) -> None:
-        from upgrader.flow.stop import lift_stop, stop_all
+        from upgrader.flow.applying.stop import lift_stop, stop_all
 
         if everything is lift:
             raise click.UsageError(texts("cli.stop.one-of"))

@@ -15,8 +15,8 @@ def command(texts: Texts) -> click.Command:
     @click.option("--ask", is_flag=True, help=texts("cli.systems.ask"))
     @pass_desk
     def systems(desk: Desk, system: SystemId | None, *, ask: bool) -> None:
-        from upgrader.flow.systems import ask_hosts
-        from upgrader.flow.systems import systems as known_systems
+        from upgrader.flow.watching.systems import ask_hosts
+        from upgrader.flow.watching.systems import systems as known_systems
 
         if ask and system is None:
             raise click.UsageError(desk.texts("cli.systems.ask-one"))

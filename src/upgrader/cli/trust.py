@@ -12,8 +12,8 @@ from upgrader.cli.arguments import name_of, past_moment
 from upgrader.cli.desk import Desk, pass_desk
 from upgrader.domain import plain
 from upgrader.domain.names import PersonId
+from upgrader.flow.approval.trust import NextTrust, Signing
 from upgrader.flow.site import Site
-from upgrader.flow.trust import NextTrust, Signing
 from upgrader.language import Texts
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,7 +50,7 @@ def _init(texts: Texts) -> click.Command:
     @_signing(texts)
     @pass_desk
     def init(desk: Desk, policy: Path, proofs: Sequence[Path], root_keys: Sequence[Path], folder: Path | None) -> None:
-        from upgrader.flow.trust import read_proofs, start_trust
+        from upgrader.flow.approval.trust import read_proofs, start_trust
 
         site = desk.open()
         signing = Signing(root_keys=root_keys, folder=folder)
@@ -73,7 +73,7 @@ def _update(texts: Texts) -> click.Command:
     def update(
         desk: Desk, policy: Path, proofs: Sequence[Path], reason: str, root_keys: Sequence[Path], folder: Path | None
     ) -> None:
-        from upgrader.flow.trust import read_proofs, update_trust
+        from upgrader.flow.approval.trust import read_proofs, update_trust
 
         site = desk.open()
         signing = Signing(root_keys=root_keys, folder=folder)
@@ -104,7 +104,7 @@ def _enrol(texts: Texts) -> click.Command:
 
 
 def _ask_to_enrol(desk: Desk, reason: str, folder: Path) -> None:
-    from upgrader.flow.trust import ask_to_enrol
+    from upgrader.flow.approval.trust import ask_to_enrol
 
     site = desk.open()
     enrolment, file = ask_to_enrol(site, reason, folder)
@@ -125,7 +125,7 @@ def _enrol_others(
     folder: Path | None,
 ) -> None:
     """What the holder of a root key does with the proofs that people sent: compare each fingerprint, then sign."""
-    from upgrader.flow.trust import enrol, read_proofs
+    from upgrader.flow.approval.trust import enrol, read_proofs
 
     site = desk.open()
     proofs = read_proofs(site, files)
@@ -151,7 +151,7 @@ def _revoke(texts: Texts) -> click.Command:
     @_signing(texts)
     @pass_desk
     def revoke(desk: Desk, /, holder: PersonId, **options: Any) -> None:
-        from upgrader.flow.trust import Ending, revoke
+        from upgrader.flow.approval.trust import Ending, revoke
 
         site = desk.open()
         at = past_moment(options["when"], site.time_zone, site.clock()) if options["when"] else site.clock()
@@ -171,7 +171,7 @@ def _sign(texts: Texts) -> click.Command:
     @click.option("--yes", is_flag=True, help=texts("cli.sign.yes"))
     @pass_desk
     def sign(desk: Desk, file: Path, root_keys: Sequence[Path], *, yes: bool) -> None:
-        from upgrader.flow.trust import read_prepared, sign_prepared
+        from upgrader.flow.approval.trust import read_prepared, sign_prepared
 
         site = desk.open()
         prepared = read_prepared(site, file)
@@ -190,7 +190,7 @@ def _install(texts: Texts) -> click.Command:
     @click.argument("file", metavar="TRUST-FILE", type=FILE)
     @pass_desk
     def install(desk: Desk, file: Path) -> None:
-        from upgrader.flow.trust import install_prepared
+        from upgrader.flow.approval.trust import install_prepared
 
         site = desk.open()
         _tell(desk, site, install_prepared(site, file))
@@ -203,7 +203,7 @@ def _show(texts: Texts) -> click.Command:
     @click.command("show", help=texts("cli.trust.show"))
     @pass_desk
     def show(desk: Desk) -> None:
-        from upgrader.flow.trust import trust_history, unproven
+        from upgrader.flow.approval.trust import trust_history, unproven
 
         site = desk.open()
         trust, history = site.trust.load(), trust_history(site)

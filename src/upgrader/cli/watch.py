@@ -8,7 +8,7 @@ import click
 from upgrader import render
 from upgrader.cli.arguments import change_argument
 from upgrader.cli.desk import Desk, pass_desk
-from upgrader.domain.lifecycle import State
+from upgrader.domain.changes.lifecycle import State
 from upgrader.domain.names import ChangeId
 from upgrader.language import Texts
 
@@ -29,7 +29,7 @@ def command(texts: Texts) -> click.Command:
         from rich.console import Console, Group
         from rich.live import Live
 
-        from upgrader.flow.status import read_change
+        from upgrader.flow.watching.status import read_change
 
         site = desk.open()
 

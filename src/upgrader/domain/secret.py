@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from upgrader.domain.changes.plan import Plan
 from upgrader.domain.names import Name
-from upgrader.domain.plan import Plan
 
 MARK = "secret:"
 

@@ -1,9 +1,9 @@
 """History: what this controller wrote down of a change."""
 
+from upgrader.domain.changes.journal import History
+from upgrader.domain.changes.lifecycle import Event
+from upgrader.domain.changes.plan import Plan
 from upgrader.domain.errors import BadInput
-from upgrader.domain.journal import History
-from upgrader.domain.lifecycle import Event
-from upgrader.domain.plan import Plan
 from upgrader.flow.identity import acting_person
 from upgrader.flow.site import Site
 from upgrader.ports import Journal

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from upgrader.domain.claim import Claim
+from upgrader.domain.approval.claim import Claim
+from upgrader.domain.approval.record import Namespace
+from upgrader.domain.approval.trust import Trust
 from upgrader.domain.errors import PreflightFailed, Refused
 from upgrader.domain.names import PersonId, RoleId
-from upgrader.domain.record import Namespace
-from upgrader.domain.trust import Trust
 from upgrader.flow.site import Site
 
 

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from upgrader.domain.dependency import Graph
+from upgrader.domain.changes.plan import Versions
 from upgrader.domain.digest import Digest
+from upgrader.domain.hospital.dependency import Graph
 from upgrader.domain.names import PersonId, SiteId
-from upgrader.domain.plan import Versions
-from upgrader.domain.report import ReportView
+from upgrader.domain.papers.report import ReportView
 from upgrader.ports import (
     Brakes,
     Builds,

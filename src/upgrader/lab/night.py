@@ -17,10 +17,10 @@ from pathlib import Path
 
 from upgrader.adapters.documents import read_systems
 from upgrader.adapters.site_template import inventory_files
-from upgrader.domain.dependency import Graph, affected_by, order
 from upgrader.domain.errors import ExitCode, LabFailed
+from upgrader.domain.hospital.dependency import Graph, affected_by, order
+from upgrader.domain.hospital.system import group_of
 from upgrader.domain.names import SystemId
-from upgrader.domain.system import group_of
 from upgrader.lab.by_hand import switch_by_hand, unpack_by_hand
 from upgrader.lab.cache import default_cache
 from upgrader.lab.drop import Drop, build_drop

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from upgrader.domain import plain
-from upgrader.domain.lifecycle import Event
-from upgrader.flow.audit import AuditedChange, Decision, Finding
+from upgrader.domain.changes.lifecycle import Event
+from upgrader.flow.closing.audit import AuditedChange, Decision, Finding
 from upgrader.language import Texts
 from upgrader.render.text import local
 

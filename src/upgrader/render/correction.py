@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from upgrader.domain.correction import PlannedCorrection, RowImage
-from upgrader.flow.dry_run import DryRun
+from upgrader.domain.releases.correction import PlannedCorrection, RowImage
+from upgrader.flow.planning.dry_run import DryRun
 from upgrader.language import Texts
 
 FEW_ROWS = 20

@@ -4,18 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from upgrader.domain import plain
-from upgrader.domain.authorization import Standing
-from upgrader.domain.change import Change
-from upgrader.domain.demand import Deadline
+from upgrader.domain.approval.authorization import Standing
+from upgrader.domain.approval.record import PaperRecord, Record
+from upgrader.domain.approval.trust import Row
+from upgrader.domain.changes.change import Change
+from upgrader.domain.changes.demand import Deadline
+from upgrader.domain.changes.plan import Plan
 from upgrader.domain.errors import ExitCode
-from upgrader.domain.plan import Plan
-from upgrader.domain.record import PaperRecord, Record
-from upgrader.domain.trust import Row
-from upgrader.flow.draft import Drafted, Sealed
-from upgrader.flow.pending import Pending
-from upgrader.flow.request import Requested
-from upgrader.flow.soak import Soaked
-from upgrader.flow.stage import Staged
+from upgrader.flow.closing.soak import Soaked
+from upgrader.flow.planning.request import Requested
+from upgrader.flow.releases.draft import Drafted, Sealed
+from upgrader.flow.releases.stage import Staged
+from upgrader.flow.watching.pending import Pending
 from upgrader.render.deadline import deadline_json
 
 Json = Mapping[str, Any]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from upgrader.domain.database import DatabaseTerms, Way
+from upgrader.domain.releases.database import DatabaseTerms, Way
 from upgrader.language import Texts
 
 

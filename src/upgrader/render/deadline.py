@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from upgrader.domain import plain
-from upgrader.domain.brake import Brake
-from upgrader.domain.demand import Deadline
+from upgrader.domain.changes.brake import Brake
+from upgrader.domain.changes.demand import Deadline
 from upgrader.language import Texts
 
 

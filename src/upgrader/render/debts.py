@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from upgrader.domain import plain
-from upgrader.domain.debt import DebtStanding, missing_rows
-from upgrader.domain.trust import Trust
+from upgrader.domain.approval.debt import DebtStanding, missing_rows
+from upgrader.domain.approval.trust import Trust
 from upgrader.language import Texts
 from upgrader.render.data import rows
 from upgrader.render.text import local

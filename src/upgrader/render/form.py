@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from upgrader.domain.form import Block, Boxes, Field, Form, FormField, Line, Missing, Phrase, Place
-from upgrader.domain.record import PaperRecord, TestRecord
-from upgrader.domain.sheet import Part, Row, Sheet, SignatureRow
+from upgrader.domain.approval.record import PaperRecord, TestRecord
+from upgrader.domain.papers.form import Block, Boxes, Field, Form, FormField, Line, Missing, Phrase, Place
+from upgrader.domain.papers.sheet import Part, Row, Sheet, SignatureRow
 from upgrader.language import Texts
 
 # Two short fields share a line of the form; everything else has one of its own.

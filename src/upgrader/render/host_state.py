@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from upgrader.flow.host_state import HostState, Match
+from upgrader.flow.watching.host_state import HostState, Match
 from upgrader.language import Texts
 
 WELL = frozenset({Match.AS_KNOWN, Match.UNKNOWN_TO_US})

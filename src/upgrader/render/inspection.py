@@ -6,8 +6,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from upgrader.domain import plain
-from upgrader.domain.inspection import InspectionLog, Item, RiskFound, Sighting
-from upgrader.domain.sheet import Part, Row, Sheet, SignatureRow
+from upgrader.domain.hospital.inspection import InspectionLog, Item, RiskFound, Sighting
+from upgrader.domain.papers.sheet import Part, Row, Sheet, SignatureRow
 from upgrader.language import Texts
 
 ROWS_IN_ONE = 30  # sightings in one cell of the sheet: a cell fits on a page

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from upgrader.domain import plain
-from upgrader.domain.known_bad import Standing
+from upgrader.domain.releases.known_bad import Standing
 from upgrader.language import Texts
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from upgrader.flow.retry_pending import Retried
+from upgrader.flow.applying.retry_pending import Retried
 from upgrader.language import Texts
 
 MOST = 40

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
-from upgrader.domain.lock import HeldLock
+from upgrader.domain.changes.lock import HeldLock
 from upgrader.language import Texts
 
 SHOWN = 6

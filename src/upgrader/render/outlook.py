@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from upgrader.domain import plain
-from upgrader.domain.forecast import Forecast, Outlook
+from upgrader.domain.changes.forecast import Forecast, Outlook
 from upgrader.language import Texts
 
 MOST_WAVES = 8

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from upgrader.flow.prestage import Prestaged
+from upgrader.flow.applying.prestage import Prestaged
 from upgrader.language import Texts
 
 MOST_LINES = 20

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from upgrader.domain import plain
-from upgrader.domain.schedule import Scheduled
-from upgrader.flow.schedule import Ordered, Standing
+from upgrader.domain.changes.schedule import Scheduled
+from upgrader.flow.service.schedule import Ordered, Standing
 from upgrader.language import Texts
 from upgrader.render.text import foreseen, local
 

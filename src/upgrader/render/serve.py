@@ -6,9 +6,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from upgrader.domain import plain
+from upgrader.domain.changes.heartbeat import Beat
 from upgrader.domain.errors import UpgraderError
-from upgrader.domain.heartbeat import Beat
-from upgrader.flow.serve import Said
+from upgrader.flow.service.serve import Said
 from upgrader.language import Texts
 from upgrader.render.text import local
 

@@ -6,9 +6,9 @@ from textwrap import wrap
 from typing import Any
 
 from upgrader.domain import plain
-from upgrader.domain.installation import Installed, PastChange
-from upgrader.domain.system import System
-from upgrader.flow.systems import SystemView
+from upgrader.domain.hospital.installation import Installed, PastChange
+from upgrader.domain.hospital.system import System
+from upgrader.flow.watching.systems import SystemView
 from upgrader.language import Texts
 from upgrader.render.text import local
 

@@ -6,20 +6,20 @@ from textwrap import wrap
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from upgrader.domain.authorization import Standing
-from upgrader.domain.build_facts import BuildFacts
-from upgrader.domain.calendar import Answer
-from upgrader.domain.change import Change, HostState
-from upgrader.domain.demand import Deadline
-from upgrader.domain.late import Late
-from upgrader.domain.plan import UNKNOWN, Plan, Wave
-from upgrader.domain.playbook import HostOutcome
-from upgrader.domain.record import PaperRecord
-from upgrader.domain.release import Build
-from upgrader.domain.trust import Trust
-from upgrader.flow.pending import Pending
-from upgrader.flow.soak import Soaked
-from upgrader.flow.stage import Staged
+from upgrader.domain.approval.authorization import Standing
+from upgrader.domain.approval.record import PaperRecord
+from upgrader.domain.approval.trust import Trust
+from upgrader.domain.changes.change import Change, HostState
+from upgrader.domain.changes.demand import Deadline
+from upgrader.domain.changes.late import Late
+from upgrader.domain.changes.plan import UNKNOWN, Plan, Wave
+from upgrader.domain.changes.playbook import HostOutcome
+from upgrader.domain.hospital.calendar import Answer
+from upgrader.domain.releases.build_facts import BuildFacts
+from upgrader.domain.releases.release import Build
+from upgrader.flow.closing.soak import Soaked
+from upgrader.flow.releases.stage import Staged
+from upgrader.flow.watching.pending import Pending
 from upgrader.language import Texts
 from upgrader.render.correction import statements
 from upgrader.render.database import database_lines

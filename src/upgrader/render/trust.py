@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from upgrader.domain import plain
-from upgrader.domain.trust import Trust
-from upgrader.domain.trust_change import Difference
-from upgrader.flow.trust import NextTrust, PastTrust
+from upgrader.domain.approval.trust import Trust
+from upgrader.domain.approval.trust_change import Difference
+from upgrader.flow.approval.trust import NextTrust, PastTrust
 from upgrader.language import Texts
 
 MOST_VERSIONS = 20

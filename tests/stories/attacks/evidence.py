@@ -8,11 +8,11 @@ from typing import NamedTuple, Self
 
 from stories.attacker import signature_of
 from stories.drops import flipped
-from upgrader.adapters.bundle import read_bundle, write_bundle
+from upgrader.adapters.state.bundle import read_bundle, write_bundle
+from upgrader.domain.approval.record import Namespace
+from upgrader.domain.changes.journal import read_history
 from upgrader.domain.digest import Digest
-from upgrader.domain.evidence import Closure, make_statement
-from upgrader.domain.journal import read_history
-from upgrader.domain.record import Namespace
+from upgrader.domain.papers.evidence import Closure, make_statement
 from upgrader.lab.hospital import ENGINEER, HEAD, Hospital
 from upgrader.lab.keys import ensure_key
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from stories.attacker import Attacker
 from stories.attacks.row import Row
 from stories.friday import HEAD_ROLE, INFORMATION_ROLE, RELEASE, Friday
+from upgrader.domain.approval.record import Namespace
 from upgrader.domain.digest import Digest
-from upgrader.domain.known_bad import KnownBadRecord, Mark, known_bad_name, read_known_bad, write_known_bad
 from upgrader.domain.names import PersonId, RoleId
-from upgrader.domain.record import Namespace
+from upgrader.domain.releases.known_bad import KnownBadRecord, Mark, known_bad_name, read_known_bad, write_known_bad
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION
 from upgrader.lab.releases import SYSTEM
 

@@ -5,7 +5,7 @@ import re
 from stories.attacker import Attacker
 from stories.attacks.row import Row
 from stories.friday import HEAD_ROLE, INFORMATION_ROLE, Friday
-from upgrader.domain.record import Namespace
+from upgrader.domain.approval.record import Namespace
 from upgrader.lab.hospital import DEPUTY, ENGINEER, HEAD, INFORMATION, KEEPER
 
 

@@ -14,9 +14,9 @@ from stories.attacker import Attacker, approval, signature_of
 from stories.attacks.row import Row
 from stories.drops import flipped
 from stories.friday import HEAD_ROLE, INFORMATION_ROLE, Friday
-from upgrader.domain.enrolment import Enrolment
+from upgrader.domain.approval.enrolment import Enrolment
+from upgrader.domain.approval.record import Namespace, write_record
 from upgrader.domain.names import PersonId, SiteId
-from upgrader.domain.record import Namespace, write_record
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, SITE, TESTER
 from upgrader.lab.keys import ensure_key
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from stories.attacker import Attacker, signature_of
 from stories.attacks.row import Row
 from stories.friday import Friday
-from upgrader.domain.record import Namespace
+from upgrader.domain.approval.record import Namespace
 
 
 def the_trust_file_is_missing(friday: Friday, attacker: Attacker) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from stories.drops import DropToBe, flipped, link, plain_file
 from stories.friday import ARCHIVE, RELEASE
-from upgrader.domain.record import Namespace
+from upgrader.domain.approval.record import Namespace
 from upgrader.lab.drop import SUMS
 from upgrader.lab.keys import ensure_key
 from upgrader.lab.releases import VENDOR

@@ -13,8 +13,8 @@ from upgrader.adapters.archives.member import BUILD_LIMITS, Limits, Member, refu
 from upgrader.adapters.archives.names import Tree
 from upgrader.adapters.archives.tar_archive import tar_members
 from upgrader.adapters.archives.zip_archive import zip_members
-from upgrader.domain.build_kind import BuildKind
 from upgrader.domain.errors import PreflightFailed
+from upgrader.domain.releases.build_kind import BuildKind
 
 __all__ = ["BUILD_LIMITS", "Limits", "Member", "members_of", "unpack"]
 

@@ -10,8 +10,18 @@ from upgrader.adapters.documents.reading import Document, invalid, read_document
 from upgrader.adapters.documents.values import day_of, matching, one_of, whole
 from upgrader.adapters.icalendar_events import read_events
 from upgrader.adapters.workdays import countries, workdays_of
-from upgrader.domain.calendar import Calendar, CalendarRule, Daily, Days, Meaning, Monthly, Once, Period, Workdays
 from upgrader.domain.errors import Problem
+from upgrader.domain.hospital.calendar import (
+    Calendar,
+    CalendarRule,
+    Daily,
+    Days,
+    Meaning,
+    Monthly,
+    Once,
+    Period,
+    Workdays,
+)
 
 PERIODS = ("daily", "monthly", "once", "icalendar")
 AROUND = 3  # years before and after now for which workdays are looked up

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from upgrader.adapters.documents.models import Finding, Model, at_least_one, reads, repeated
 from upgrader.adapters.documents.values import matching, seconds, whole
-from upgrader.domain.correction import NOT_RUN, Correction, TableRows
+from upgrader.domain.releases.correction import NOT_RUN, Correction, TableRows
 
 MOST_ROWS = 100_000  # every row's image goes into the undo file, and its way back is walked before the commit
 IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]{0,62}"

@@ -7,8 +7,17 @@ from upgrader.adapters.documents.correction import IDENTIFIER
 from upgrader.adapters.documents.fields import File, Flag, InsideCommand, Label
 from upgrader.adapters.documents.models import Finding, Model, at_least_one, reads, repeated
 from upgrader.adapters.documents.values import matching, one_of, seconds
-from upgrader.domain.build_kind import BuildKind, kind_of_name
-from upgrader.domain.database import DatabaseTerms, DataPromise, MainTable, Migration, Others, Product, RowsPromise, Way
+from upgrader.domain.releases.build_kind import BuildKind, kind_of_name
+from upgrader.domain.releases.database import (
+    DatabaseTerms,
+    DataPromise,
+    MainTable,
+    Migration,
+    Others,
+    Product,
+    RowsPromise,
+    Way,
+)
 
 HALF_A_DAY = 12 * 3600
 

@@ -8,7 +8,7 @@ from upgrader.adapters.documents.models import Finding, Model, at_least_one, rea
 from upgrader.adapters.documents.reading import read_document
 from upgrader.adapters.documents.release import AnyProbe
 from upgrader.adapters.documents.values import whole
-from upgrader.domain.inspection import Item, Limits, Round
+from upgrader.domain.hospital.inspection import Item, Limits, Round
 
 Number = Annotated[int, reads(whole(-(10**12), 10**12))]
 Percent = Annotated[int, reads(whole(0, 1000))]

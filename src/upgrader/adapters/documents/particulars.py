@@ -8,7 +8,7 @@ from upgrader.adapters.documents.models import Model, no_two_alike, reads, writt
 from upgrader.adapters.documents.reading import read_document
 from upgrader.adapters.documents.values import one_of
 from upgrader.adapters.documents.writing import quoted, scalar
-from upgrader.domain.particulars import ChangeClass, ChangeType, Particulars, ProtectionLevel, Risk
+from upgrader.domain.changes.particulars import ChangeClass, ChangeType, Particulars, ProtectionLevel, Risk
 
 # Every key in the order of the form, and what stands behind it as a hint in both languages.
 HINTS: Mapping[str, str] = {

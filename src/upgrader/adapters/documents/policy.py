@@ -29,10 +29,8 @@ from upgrader.adapters.documents.models import (
 from upgrader.adapters.documents.policy_rows import findings
 from upgrader.adapters.documents.reading import Document, invalid, read_document
 from upgrader.adapters.documents.values import matching, one_of, whole
-from upgrader.domain.errors import Problem
-from upgrader.domain.record import TestStage
-from upgrader.domain.request import Kind
-from upgrader.domain.trust import (
+from upgrader.domain.approval.record import TestStage
+from upgrader.domain.approval.trust import (
     FORMAT,
     LONGEST_DEBT_HOURS,
     LONGEST_EMERGENCY_HOURS,
@@ -52,6 +50,8 @@ from upgrader.domain.trust import (
     Vendor,
     weaknesses,
 )
+from upgrader.domain.changes.request import Kind
+from upgrader.domain.errors import Problem
 
 LONGEST_APPROVAL_HOURS = 14 * 24
 LETTERS = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"

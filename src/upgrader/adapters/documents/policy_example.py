@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from upgrader.adapters.documents.writing import quoted, scalar
+from upgrader.domain.approval.trust import Repository
 from upgrader.domain.names import SiteId
-from upgrader.domain.trust import Repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

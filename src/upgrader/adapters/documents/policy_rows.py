@@ -15,9 +15,9 @@ from upgrader.adapters.documents.public_keys import read_public_key
 from upgrader.adapters.documents.values import instant
 from upgrader.adapters.documents.yaml_nodes import Items, Keys, Node, Text
 from upgrader.domain import plain
+from upgrader.domain.approval.trust import LONGEST_EMERGENCY_HOURS, Organisation, Row, unfilled
+from upgrader.domain.changes.request import Kind
 from upgrader.domain.names import PersonId, RoleId
-from upgrader.domain.request import Kind
-from upgrader.domain.trust import LONGEST_EMERGENCY_HOURS, Organisation, Row, unfilled
 
 V = TypeVar("V")
 Path = tuple[Step, ...]

@@ -36,10 +36,10 @@ from upgrader.adapters.documents.strategy import FilesModel, PackageModel, strat
 from upgrader.adapters.documents.values import matching, one_of, prose, seconds, text, whole, wrong
 from upgrader.adapters.documents.work import InterfaceModel, JobModel, work_of
 from upgrader.adapters.documents.yaml_nodes import Text, describe
-from upgrader.domain.build_kind import BuildKind, kind_of_name
-from upgrader.domain.database import DataPromise
-from upgrader.domain.probe import Probe, ProbeKind
-from upgrader.domain.release import (
+from upgrader.domain.releases.build_kind import BuildKind, kind_of_name
+from upgrader.domain.releases.database import DataPromise
+from upgrader.domain.releases.probe import Probe, ProbeKind
+from upgrader.domain.releases.release import (
     CONSUMED,
     NO_HEALTH,
     NO_SERVICE,

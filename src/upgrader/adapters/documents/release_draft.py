@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from upgrader.adapters.documents.writing import quoted, scalar
-from upgrader.domain.draft import FoundFile, Proposal, Surroundings
-from upgrader.domain.release import Strategy
+from upgrader.domain.releases.draft import FoundFile, Proposal, Surroundings
+from upgrader.domain.releases.release import Strategy
 
 TODO = "TODO"
 HEAD = """\

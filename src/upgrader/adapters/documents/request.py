@@ -23,10 +23,10 @@ from upgrader.adapters.documents.particulars import ParticularsModel, write_part
 from upgrader.adapters.documents.reading import read_document
 from upgrader.adapters.documents.values import day_of, matching, one_of, seconds, whole
 from upgrader.adapters.documents.writing import quoted, scalar
-from upgrader.domain.demand import TERMS, Demand, DemandKind
-from upgrader.domain.joint import JointPart
-from upgrader.domain.late import ABSENT_AT_MOST, Late
-from upgrader.domain.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
+from upgrader.domain.changes.demand import TERMS, Demand, DemandKind
+from upgrader.domain.changes.joint import JointPart
+from upgrader.domain.changes.late import ABSENT_AT_MOST, Late
+from upgrader.domain.changes.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
 
 LONGEST_LATE = timedelta(days=30)
 HOURS = r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]"

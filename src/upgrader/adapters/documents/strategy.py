@@ -8,9 +8,9 @@ from upgrader.adapters.documents.fields import Inside
 from upgrader.adapters.documents.models import Finding, Model, no_two_alike, reads, written_as
 from upgrader.adapters.documents.values import matching, one_of, seconds, text, wrong
 from upgrader.adapters.documents.yaml_nodes import describe
-from upgrader.domain.build_kind import BuildKind, kind_of_name
 from upgrader.domain.digest import Digest
-from upgrader.domain.release import (
+from upgrader.domain.releases.build_kind import BuildKind, kind_of_name
+from upgrader.domain.releases.release import (
     FilesTerms,
     HeldPackages,
     PackageTerms,

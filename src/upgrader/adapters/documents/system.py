@@ -15,10 +15,10 @@ from upgrader.adapters.documents.models import Finding, Model, OpenModel, no_two
 from upgrader.adapters.documents.reading import Document, invalid, read_document
 from upgrader.adapters.documents.values import one_of, whole
 from upgrader.adapters.documents.yaml_nodes import Keys
-from upgrader.domain.dependency import Graph
 from upgrader.domain.errors import BadInput, Problem
+from upgrader.domain.hospital.dependency import Graph
+from upgrader.domain.hospital.system import Client, Criticality, Hours, System, Tier, group_of
 from upgrader.domain.names import SystemId
-from upgrader.domain.system import Client, Criticality, Hours, System, Tier, group_of
 
 KEY = "upgrader_system"
 DESCRIBES = re.compile(rb"^upgrader_system[ \t]*:", re.MULTILINE)

@@ -6,7 +6,7 @@ from typing import Annotated
 from upgrader.adapters.documents.fields import Inside, InsideCommand
 from upgrader.adapters.documents.models import Finding, Model, reads, written_as
 from upgrader.adapters.documents.values import one_of, seconds
-from upgrader.domain.work import Interface, Job, Tap, WhenRunning, Work
+from upgrader.domain.releases.work import Interface, Job, Tap, WhenRunning, Work
 
 LONGEST_WAIT = 4 * 3600
 

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 from upgrader.adapters.paper.libraries import of_the_extra
 from upgrader.domain.errors import BadInput
-from upgrader.domain.sheet import Row, Sheet
+from upgrader.domain.papers.sheet import Row, Sheet
 
 CODE_MILLIMETRES = 26
 BLANK = "_" * 24

@@ -9,7 +9,7 @@ from typing import Any
 
 from upgrader.adapters.paper.libraries import of_the_extra
 from upgrader.domain.errors import PreflightFailed
-from upgrader.domain.sheet import Part, Row, Sheet, SignatureRow
+from upgrader.domain.papers.sheet import Part, Row, Sheet, SignatureRow
 
 # Millimetres on A4, points for type.
 WIDTH, HEIGHT, MARGIN = 210.0, 297.0, 14.0

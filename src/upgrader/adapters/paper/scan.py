@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from upgrader.adapters.paper.libraries import of_the_extra
+from upgrader.domain.approval.record import ScanType
 from upgrader.domain.errors import Refused
-from upgrader.domain.record import ScanType
 
 MOST_PAGES = 40
 MOST_PIXELS = 60_000_000

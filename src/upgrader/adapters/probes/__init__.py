@@ -14,8 +14,8 @@ from upgrader.adapters.probes.command import CommandProbe
 from upgrader.adapters.probes.http import HttpProbe
 from upgrader.adapters.probes.look import Look
 from upgrader.adapters.probes.tcp import TcpProbe
-from upgrader.domain.probe import Probe, ProbeKind
-from upgrader.domain.verdict import Measurement, Reading
+from upgrader.domain.changes.verdict import Measurement, Reading
+from upgrader.domain.releases.probe import Probe, ProbeKind
 from upgrader.ports import Clock, ProbedHost
 
 

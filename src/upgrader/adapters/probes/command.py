@@ -14,8 +14,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from upgrader.adapters.probes.look import LARGEST_ANSWER, CannotAsk, Sight, filled, measured, needed
-from upgrader.domain.probe import Probe
-from upgrader.domain.verdict import Measurement, Reading
+from upgrader.domain.changes.verdict import Measurement, Reading
+from upgrader.domain.releases.probe import Probe
 from upgrader.ports import ProbedHost
 
 if TYPE_CHECKING:

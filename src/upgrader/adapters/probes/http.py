@@ -18,9 +18,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from upgrader.adapters.probes.look import LARGEST_ANSWER, CannotAsk, Sight, filled, measured, needed
 from upgrader.adapters.probes.tcp import why_no_connection
+from upgrader.domain.changes.verdict import Measurement, Reading
 from upgrader.domain.digest import Digest
-from upgrader.domain.probe import Probe
-from upgrader.domain.verdict import Measurement, Reading
+from upgrader.domain.releases.probe import Probe
 from upgrader.ports import ProbedHost
 
 PIECE = 1024 * 1024

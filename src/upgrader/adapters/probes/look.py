@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Protocol
 
 from upgrader.domain.canonical import hidden_character
-from upgrader.domain.probe import Probe, fill_in
-from upgrader.domain.verdict import Measurement, Reading
+from upgrader.domain.changes.verdict import Measurement, Reading
+from upgrader.domain.releases.probe import Probe, fill_in
 from upgrader.ports import ProbedHost
 
 LONGEST_DETAIL = 200

@@ -4,8 +4,8 @@ import socket
 from datetime import datetime
 
 from upgrader.adapters.probes.look import CannotAsk, Sight, filled, measured, needed
-from upgrader.domain.probe import Probe
-from upgrader.domain.verdict import Measurement, Reading
+from upgrader.domain.changes.verdict import Measurement, Reading
+from upgrader.domain.releases.probe import Probe
 from upgrader.ports import ProbedHost
 
 

@@ -14,11 +14,11 @@ from markupsafe import Markup
 
 from upgrader.adapters.report.phrases import Language, Phrases, groups
 from upgrader.domain.canonical import hidden_character
-from upgrader.domain.evidence import Ending
+from upgrader.domain.changes.playbook import HostOutcome
+from upgrader.domain.changes.verdict import Place, Verdict
 from upgrader.domain.names import ChangeId
-from upgrader.domain.playbook import HostOutcome
-from upgrader.domain.report import Deed, ReportedProbe, ReportView
-from upgrader.domain.verdict import Place, Verdict
+from upgrader.domain.papers.evidence import Ending
+from upgrader.domain.papers.report import Deed, ReportedProbe, ReportView
 
 MOST_PLACES = 60
 

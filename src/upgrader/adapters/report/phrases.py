@@ -8,7 +8,7 @@ from importlib import resources
 from zoneinfo import ZoneInfo
 
 from upgrader.domain.digest import HEX
-from upgrader.domain.report import Words
+from upgrader.domain.papers.report import Words
 
 GROUP = 4
 SHOWN_GROUPS = 3

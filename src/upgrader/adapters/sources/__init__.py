@@ -7,8 +7,8 @@ from pathlib import Path
 
 from upgrader.adapters.sources.quarantine import Quarantine, Vouched
 from upgrader.adapters.sources.transfer import Credentials, Server, Transfer
-from upgrader.domain.source import Address, Scheme, pinned_keys, read_address
-from upgrader.domain.trust import Trust
+from upgrader.domain.approval.trust import Trust
+from upgrader.domain.releases.source import Address, Scheme, pinned_keys, read_address
 from upgrader.ports import Progress
 
 __all__ = ["Credentials", "Quarantine", "Source", "Transfer", "open_drop"]

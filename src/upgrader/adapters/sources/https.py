@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from upgrader.adapters.sources.transfer import Credentials, Download, LinkBroken
 from upgrader.domain.errors import PreflightFailed, Refused
-from upgrader.domain.source import Address
+from upgrader.domain.releases.source import Address
 
 SILENT_SECONDS = 30
 CHUNK = 256 * 1024

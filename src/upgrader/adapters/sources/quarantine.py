@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from upgrader.adapters.archives import Limits, unpack
-from upgrader.adapters.documents.source_text import LARGEST_FILE
-from upgrader.adapters.sources.transfer import Transfer, writing
-from upgrader.adapters.vendor_drop import (
+from upgrader.adapters.builds.vendor_drop import (
     CHECKSUMS,
     LARGEST_CHECKSUMS,
     LARGEST_SIGNATURE,
@@ -20,10 +18,12 @@ from upgrader.adapters.vendor_drop import (
     VendorDrop,
     read_checksums,
 )
-from upgrader.domain.build_kind import ARCHIVES, HEAD_BYTES, checked_kind
+from upgrader.adapters.documents.source_text import LARGEST_FILE
+from upgrader.adapters.sources.transfer import Transfer, writing
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Refused
-from upgrader.domain.source import Address
+from upgrader.domain.releases.build_kind import ARCHIVES, HEAD_BYTES, checked_kind
+from upgrader.domain.releases.source import Address
 
 DROP_LIMITS = Limits(total_bytes=16 * 1024**3, members=MOST_FILES_IN_DROP)
 LARGEST_ARCHIVE = 16 * 1024**3

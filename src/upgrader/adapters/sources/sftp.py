@@ -10,7 +10,7 @@ import paramiko
 
 from upgrader.adapters.sources.transfer import Credentials, Download, LinkBroken
 from upgrader.domain.errors import PreflightFailed, Refused
-from upgrader.domain.source import Address
+from upgrader.domain.releases.source import Address
 
 CONNECT_SECONDS, SILENT_SECONDS = 10, 30
 CHUNK = 32 * 1024  # what one request brings; a larger one would be lost whole when the link breaks in it

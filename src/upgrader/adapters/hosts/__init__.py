@@ -1,0 +1,1 @@
+"""Hosts: the inventory, who is there, and Ansible."""

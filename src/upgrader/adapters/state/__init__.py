@@ -1,0 +1,1 @@
+"""State: journals, locks, and what else the state folder keeps."""

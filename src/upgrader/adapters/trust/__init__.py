@@ -1,0 +1,1 @@
+"""Trust: signatures, the trust files, and the site's secrets."""

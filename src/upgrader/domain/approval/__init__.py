@@ -1,0 +1,1 @@
+"""Approval: whose word counts, what it covers, and when it is enough."""

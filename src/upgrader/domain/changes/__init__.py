@@ -1,0 +1,1 @@
+"""Changes: what is asked for, what will run, and what became of it."""

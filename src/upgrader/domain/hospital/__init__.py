@@ -1,0 +1,1 @@
+"""The hospital: its systems, what they need of each other, what they run, and when they must."""

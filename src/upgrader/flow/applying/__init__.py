@@ -1,0 +1,1 @@
+"""Applying: the approved plan on hosts, wave by wave; whatever stops it; and the way back."""

@@ -1,0 +1,1 @@
+"""Planning: a request, everything that it leads to decided beforehand, and the papers that show it."""

@@ -1,0 +1,1 @@
+"""Service: what begins and goes on by itself, while nobody types."""
