@@ -22,11 +22,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCE = Path("src") / "upgrader"
+GUARDS = (
+    "domain/canonical",
+    *(f"domain/approval/{noun}" for noun in ("authorization", "record", "trust")),
+    "domain/changes/plan",
+    "domain/papers/paper",
+    "domain/releases/known_bad",
+    "flow/applying/apply",
+    "flow/approval/authorize",
+    "flow/planning/materials",
+    *(f"adapters/git/{part}" for part in ("exported_tree", "git_mirror", "git_objects")),
+    "adapters/state/bundle",
+    *(f"adapters/trust/{part}" for part in ("ssh_signatures", "trust_files")),
+)
 MODULES = (
-    *(f"domain/{noun}.py" for noun in ("authorization", "canonical", "known_bad", "paper", "plan", "record", "trust")),
-    *(f"flow/{verb}.py" for verb in ("apply", "authorize", "materials")),
-    *(f"adapters/{part}.py" for part in ("bundle", "exported_tree", "git_mirror", "git_objects", "ssh_signatures")),
-    "adapters/trust/trust_files.py",
+    *(f"{guard}.py" for guard in GUARDS),
     *(
         path.relative_to(ROOT / SOURCE).as_posix()
         for path in sorted((ROOT / SOURCE / "adapters/archives").glob("*.py"))

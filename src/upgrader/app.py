@@ -32,6 +32,7 @@ from upgrader.ports import (
     Presence,
     Prober,
     Secrets,
+    Signatures,
     Tree,
 )
 
@@ -79,7 +80,6 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters.state.sighting_files import SightingFiles
     from upgrader.adapters.trust.trust_files import TrustFiles
     from upgrader.adapters.trust.trusted_mirror import TrustedMirror
-    from upgrader.adapters.trust.verified_signatures import VerifiedSignatures
 
     settings, clone, state = _where(choices)
     trust = TrustFiles(state / "trust")
@@ -93,7 +93,7 @@ def open_site(choices: Choices) -> Site:
         clone=clone,
         mirror=mirror,
         trust=trust,
-        signatures=VerifiedSignatures(state / "cache" / "verified"),
+        signatures=_signatures(state / "cache" / "verified"),
         builds=builds,
         patches=patches,
         documents=documents,
@@ -309,6 +309,12 @@ def _kept_builds(state: Path) -> tuple[Builds, Patches]:
 
     builds = BuildStore(state / "builds")
     return builds, PatchStore(state / "patches", builds)
+
+
+def _signatures(folder: Path) -> Signatures:
+    from upgrader.adapters.trust.verified_signatures import VerifiedSignatures
+
+    return VerifiedSignatures(folder)
 
 
 def _heartbeat(state: Path) -> Heartbeat:

@@ -27,12 +27,15 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 # Who refuses: the code of each refusal in these files stands in docs/trust.md.
 REFUSING = (
-    *(f"domain/{noun}.py" for noun in ("authorization", "canonical", "paper", "plan", "record", "trust")),
-    *(f"flow/{verb}.py" for verb in ("apply", "authorize", "materials")),
-    *(
-        f"adapters/{part}.py"
-        for part in ("exported_tree", "git_mirror", "git_objects", "ssh_signatures", "trust_files")
-    ),
+    "domain/canonical.py",
+    *(f"domain/approval/{noun}.py" for noun in ("authorization", "record", "trust")),
+    "domain/changes/plan.py",
+    "domain/papers/paper.py",
+    "flow/applying/apply.py",
+    "flow/approval/authorize.py",
+    "flow/planning/materials.py",
+    *(f"adapters/git/{part}.py" for part in ("exported_tree", "git_mirror", "git_objects")),
+    *(f"adapters/trust/{part}.py" for part in ("ssh_signatures", "trust_files")),
 )
 REFUSAL = re.compile(r'(?:Refused|Fault|Integrity|OutsideWindow)\(\s*"([a-z-]+)"')
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh.md"}
