@@ -23,12 +23,17 @@ tell_need() { # which build, where to send it, how much of it is here already, a
 }
 
 last_words() { # the last line that the last command said
+    [ -s "$output" ] || { printf 'it said nothing' && return; }
     # shellcheck disable=SC2016 # `$` is the last line, for sed
     said=$(tail -c 2000 "$output" 2>/dev/null | tr '\000-\010\013-\037\177' ' ' | sed -n '/[^[:space:]]/h;${x;p;}')
     plain "${said:-it said nothing}"
 }
 
-plain() { # text: on one line, and short
+plain() { # text: on one line, and short; what is so already costs no process
+    case $1 in
+        *[[:cntrl:]]*) ;;
+        *) [ "${#1}" -gt 400 ] || { printf '%s' "$1" && return; } ;;
+    esac
     printf '%s' "$1" | tr '\000-\037\177' ' ' | cut -c 1-400
 }
 

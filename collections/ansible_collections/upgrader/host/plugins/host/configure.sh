@@ -16,7 +16,8 @@ configure_one() {
     is_inside "$template" || return 1
     is_inside "$target" || return 1
     [ -f "$unpacked/$template" ] || { detail="$template is not in the build"; return 1; }
-    mkdir -p "$(dirname "$unpacked/$target")"
+    folder_of_it=$unpacked/$target
+    [ -d "${folder_of_it%/*}" ] || mkdir -p "${folder_of_it%/*}"
     [ "$template" = "$target" ] || cp -p "$unpacked/$template" "$unpacked/$target" || { detail="$target could not be written"; return 1; }
     awk '
         FNR == NR { at = index($0, "="); value[substr($0, 1, at - 1)] = substr($0, at + 1); next }

@@ -8,9 +8,12 @@ tick() { # sets clock: hundredths of a second since boot, which nobody sets back
 # One line a fact, in the past tense, on disk before the next act: time boot clock key fact from to detail.
 record() { # fact, detail
     tick
-    if [ -s "$journal" ] && [ -n "$(tail -c 1 "$journal")" ]; then echo >>"$journal"; fi # the last line was torn by a power cut
+    # The last line may have been torn by a power cut; after a line of our own nobody else writes until the lock is given back.
+    if [ -z "$line_whole" ] && [ -s "$journal" ] && [ -n "$(tail -c 1 "$journal")" ]; then echo >>"$journal"; fi
+    line_whole=''
     printf '%s %s %s %s %s %s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$boot" "$clock" "$key" "$1" "${from:--}" "${to:-$version}" \
-        "$(plain "${2:-}")" 2>/dev/null >>"$journal" || return 1
+        "${2:+$(plain "$2")}" 2>/dev/null >>"$journal" || return 1
+    line_whole=yes
     sync "$journal" 2>/dev/null || sync
 }
 
@@ -45,7 +48,7 @@ read_journal() {
 # The lock is a link whose text names its holder, so that making it and naming the holder are one act. A holder that is gone
 # (process ended, or the host booted) is set aside by whoever makes the folder named after it.
 take_lock() {
-    mkdir -p "$state" 2>/dev/null || refuse rights "could not make $state"
+    [ -d "$state" ] || mkdir -p "$state" 2>/dev/null || refuse rights "could not make $state"
     # Not $$: in a conversation every call is a process of its own.
     IFS=' ' read -r me _ </proc/self/stat
     me=$me.$(start_of "$me").$boot
@@ -76,7 +79,7 @@ stand_without_lock() { # why
 
 release_lock() {
     [ -z "$lock" ] || rm -f "$state/lock"
-    lock=''
+    lock='' line_whole=''
 }
 
 is_gone() { # holder

@@ -57,14 +57,20 @@ missing_programs() {
 }
 
 may_write() { # folder: it, or the nearest folder above it that exists
-    near=$1
-    while ! [ -d "$near" ]; do near=$(dirname "$near"); done
+    nearest_folder "$1"
     [ -w "$near" ]
 }
 
+nearest_folder() { # full path: sets near to it, or to the nearest folder above it that exists
+    near=$1
+    while ! [ -d "$near" ]; do
+        near=${near%/*}
+        near=${near:-/}
+    done
+}
+
 read_free_space() {
-    near=$state
-    while ! [ -d "$near" ]; do near=$(dirname "$near"); done
+    nearest_folder "$state"
     free_kb=$(free_kb_of "$near")
     free_kb=${free_kb:-0}
 }

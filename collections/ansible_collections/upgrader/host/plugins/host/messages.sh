@@ -83,4 +83,8 @@ bring_messages_back() { # to the version that serves now; false, with step and w
     let_in intake "$intake_start" "$from" "$version" && forget_held
 }
 
-forget_held() { rm -rf "$state"/held.*; }
+forget_held() { # most hosts have none
+    for old in "$state"/held.*; do
+        [ ! -e "$old" ] || rm -rf "$old"
+    done
+}

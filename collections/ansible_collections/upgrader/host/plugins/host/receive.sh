@@ -5,10 +5,10 @@
 # patch give the uncompressed archive, which is judged by its own digest.
 
 make_folders() {
-    mkdir -p "$state" "$incoming" 2>/dev/null || refuse rights "could not make $state"
+    [ -d "$incoming" ] || mkdir -p "$incoming" 2>/dev/null || refuse rights "could not make $state"
     strategy_folders
     chmod 0700 "$incoming"
-    [ "$(id -u)" != 0 ] || [ -z "$user" ] || chown "$user" "$incoming" || refuse rights "could not give $incoming to $user"
+    [ -z "$user" ] || ! is_root || chown "$user" "$incoming" || refuse rights "could not give $incoming to $user"
 }
 
 receive() { # sets need=build, and the build that is meant, unless every right build is here
@@ -63,8 +63,13 @@ join_pieces() { # name target: sets have to the number of bytes that are in targ
     done
 }
 
+is_root() {
+    uid=${uid:-$(id -u)}
+    [ "$uid" = 0 ]
+}
+
 own_build() {
-    [ "$(id -u)" != 0 ] || chown 0:0 "$build"
+    ! is_root || chown 0:0 "$build"
     chmod 0600 "$build"
 }
 

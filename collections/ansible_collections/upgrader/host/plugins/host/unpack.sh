@@ -4,7 +4,7 @@ unpack() {
     tick
     started=$clock
     listing=$state/listing
-    rm -rf "$unpacked"
+    [ ! -e "$unpacked" ] || rm -rf "$unpacked"
     mkdir "$unpacked" || lose unpack "could not make $unpacked"
     decompress
     untar -t -v >"$listing" 2>"$output" || lose unpack "the build is not a whole archive: $(last_words)"
@@ -23,7 +23,7 @@ unpack() {
 # 512 bytes); how much it unpacks to is judged by the listing.
 decompress() {
     plain_archive=$state/unpacking.tar
-    rm -f "$plain_archive"
+    [ ! -e "$plain_archive" ] || rm -f "$plain_archive"
     case $build.$file in
         *.tar."$file") return 0 ;; # rebuilt from a patch
         *.gz | *.tgz) program=gzip ;;

@@ -13,7 +13,7 @@ strategy_read() { # sets current and digest
 }
 
 strategy_folders() {
-    mkdir -p "$versions" "$shared" 2>/dev/null || refuse rights "could not make $versions"
+    { [ -d "$versions" ] && [ -d "$shared" ]; } || mkdir -p "$versions" "$shared" 2>/dev/null || refuse rights "could not make $versions"
 }
 
 check_service_files() { # what starts the service is among the files
@@ -31,7 +31,7 @@ put_beside() { # the finished folder gets its name at once; a half one never has
         mv -T "$home" "$versions/.$version.old" || lose unpack "could not move the earlier $version away"
     fi
     mv -T "$unpacked" "$home" || lose unpack "could not name $home"
-    rm -rf "$versions/.$version.old"
+    [ ! -e "$versions/.$version.old" ] || rm -rf "$versions/.$version.old"
     ready_link "$version" || lose switch "could not make $link.new"
 }
 
@@ -60,7 +60,7 @@ point_current() { # version, or nothing
 
 link_ready=''
 ready_link() { # version
-    rm -f "$link.new"
+    [ ! -L "$link.new" ] || rm -f "$link.new"
     ln -s "versions/$1" "$link.new" && link_ready=$1
 }
 
