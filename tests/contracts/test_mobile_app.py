@@ -1,7 +1,10 @@
 """The server part of a handheld's program: the app file is put where it is offered, and fetched as a handheld would."""
 
 import hashlib
+import random
+import subprocess
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -15,6 +18,7 @@ from builders import make_probe
 from contracts.place_host import PlaceHost, make_place
 from contracts.sh_host import Build, ShHost, pack
 from contracts.test_strategy_documents import FILES
+from upgrader.adapters.builds.build_inspection import held_by_build
 from upgrader.adapters.documents import read_release
 from upgrader.adapters.probes import PROBES, Access
 from upgrader.domain.changes.verdict import Reading
@@ -83,6 +87,32 @@ def test_the_new_app_is_offered_with_the_digest_that_was_signed_and_the_old_one_
     assert offered(port, NEW, tmp_path)[0] is Reading.HEALTHY
     assert place.run("revert", build, base="1.0")["outcome"] == "rolled-back"
     assert offered(port, OLD, tmp_path)[0] is Reading.HEALTHY
+
+
+def test_the_program_is_looked_for_in_every_kind_of_build(tmp_path: Path) -> None:
+    app = random.Random(1).randbytes(100_000)  # as an app file it does not shrink when it is packed
+    packed = pack(tmp_path / "nursing-1.1.tar.gz", {"VERSION": "1.1\n", APP: app})
+    with zipfile.ZipFile(tmp_path / "nursing.zip", "w") as zipped:
+        zipped.writestr(APP, app)
+
+    for build in (packed, tmp_path / "nursing.zip", build_deb(tmp_path, app)):
+        assert held_by_build(build, {Digest.of(OLD), Digest.of(app)}) == {Digest.of(app)}, build.name
+    whole = Digest.of(packed.read_bytes())
+    assert held_by_build(packed, {Digest.of(OLD), whole}) == {whole}
+
+
+def build_deb(folder: Path, app: bytes) -> Path:
+    """A real package with this app, as dpkg-deb packs it."""
+    tree = folder / "package"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text(
+        "Package: nursing\nVersion: 1.1\nArchitecture: all\nMaintainer: x <x@example.invalid>\nDescription: x\n"
+    )
+    (tree / APP).parent.mkdir(parents=True)
+    (tree / APP).write_bytes(app)
+    command = ["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", str(tree), str(folder / "nursing.deb")]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "nursing.deb"
 
 
 def test_release_yml_names_the_digest_of_what_is_offered() -> None:

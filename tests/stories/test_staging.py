@@ -89,6 +89,20 @@ def test_an_older_release_takes_a_declared_way_back_which_everybody_sees(hospita
     assert appointment_on(host).endswith(host.name)
 
 
+def test_a_file_that_a_probe_would_fetch_has_to_come_with_the_release(hospital: Hospital, tmp_path: Path) -> None:
+    """The vendor built the handhelds' program once more, and release.yml tells of the one before."""
+    told = DropToBe.copy_of(hospital.drop, NEXT, tmp_path)
+    told.replace(
+        "    expect_status: 200\n    interval", f"    expect_status: 200\n    expect_sha256: {'d' * 64}\n    interval"
+    )
+    told.sign()
+
+    fields = refusal(asked(hospital, "stage", str(told.folder)), "probe-file-not-delivered")["fields"]
+
+    assert (fields["probe"], fields["found"]) == ("web page", "d" * 64)
+    assert not (hospital.clone(ENGINEER) / "releases" / SYSTEM / NEXT).exists()
+
+
 def test_a_version_that_is_known_otherwise_is_not_taken_again(hospital: Hospital, tmp_path: Path) -> None:
     """Under another spelling, or after somebody pushed other papers and took them back."""
     spelt = DropToBe.copy_of(hospital.drop, NEWER, tmp_path)

@@ -1,6 +1,6 @@
 """Refusals that no other test meets: one honest mistake or one attack each, at the verb or the rule that says no."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -603,6 +603,10 @@ def test_an_inspection_that_cannot_be_kept_is_not_told_as_done(tmp_path: Path) -
 SEEN = BuildFacts(BuildKind.TAR, files=1, total_bytes=1)
 
 
+def holds_nothing(_: Path, wanted: Collection[Digest]) -> Collection[Digest]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Drop:
     release: Release
@@ -623,9 +627,25 @@ def test_bytes_that_change_between_the_look_and_the_copy_do_not_reach_the_store(
     drop = Drop(release, ((release.builds[0], path),))
     site = at_desk(hospital, tmp_path / "clone")
 
-    said = code_of(lambda: stage(site, drop, lambda _: SEEN, hospital.progress), Integrity)
+    said = code_of(lambda: stage(site, drop, lambda _: SEEN, holds_nothing, hospital.progress), Integrity)
 
     assert said == "build-changed-while-staged"
+
+
+def test_a_file_that_a_probe_looks_for_has_to_be_in_some_build(tmp_path: Path) -> None:
+    hospital = Hospital()
+    path, app = tmp_path / "build", Digest.of(b"the handhelds' program")
+    path.write_bytes(b"other")
+    probe = builders.make_probe("app", expect_text=None, expect_sha256=app)
+    release = builders.make_release(version=Version("3.5.11"), probes=(probe,))
+    drop = Drop(release, ((release.builds[0], path),))
+    site = at_desk(hospital, tmp_path / "clone")
+
+    without = code_of(lambda: stage(site, drop, lambda _: SEEN, holds_nothing, hospital.progress), Refused)
+    beside = code_of(lambda: stage(site, drop, lambda _: SEEN, lambda _, sought: sought, hospital.progress), Integrity)
+
+    assert without == "probe-file-not-delivered"
+    assert beside == "build-changed-while-staged"  # it came past that rule
 
 
 def test_a_document_that_changes_after_it_was_judged_is_not_published(tmp_path: Path) -> None:
@@ -636,7 +656,7 @@ def test_a_document_that_changes_after_it_was_judged_is_not_published(tmp_path: 
     site = at_desk(hospital, tmp_path / "clone")
 
     said = code_of(
-        lambda: stage(site, Drop(release, ((notes, path),)), lambda _: SEEN, hospital.progress),
+        lambda: stage(site, Drop(release, ((notes, path),)), lambda _: SEEN, holds_nothing, hospital.progress),
         Integrity,
     )
 

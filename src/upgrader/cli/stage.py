@@ -73,7 +73,7 @@ def _prepare(desk: Desk, source: str, target: Path | None, step: str | None) -> 
 
 
 def _stage(desk: Desk, source: "Source") -> None:
-    from upgrader.adapters.builds.build_inspection import Keyrings, inspect_build
+    from upgrader.adapters.builds.build_inspection import Keyrings, held_by_build, inspect_build
     from upgrader.adapters.builds.vendor_drop import VendorDrop
     from upgrader.adapters.sources import Quarantine, open_drop
     from upgrader.flow.releases import stage as flow
@@ -87,7 +87,7 @@ def _stage(desk: Desk, source: "Source") -> None:
     ):
         drop = VendorDrop(folder).read()
         keyrings = Keyrings.of(site.state / "keyrings", drop.release.vendor)
-        staged = flow.stage(site, drop, partial(inspect_build, keyrings=keyrings), desk.progress)
+        staged = flow.stage(site, drop, partial(inspect_build, keyrings=keyrings), held_by_build, desk.progress)
     desk.say(*render.staged(staged, desk.texts))
     desk.answer(render.staged_json(staged))
     desk.next("next.record-test", system=staged.release.system, version=staged.release.version)

@@ -7,6 +7,7 @@ root: what is looked at here is whether it is whole, and what it says it is; tha
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -62,6 +63,17 @@ def read_package(path: Path) -> DebianPackage:
         scripts, fields = _control(file, control)
         sizes = [member.size for member in _members(file, data, BUILD_LIMITS, PackageHeader) if not member.folder]
     return DebianPackage(fields, scripts, len(sizes), sum(sizes), parts)
+
+
+@contextmanager
+def package_members(path: Path) -> Iterator[Iterator[Member]]:
+    """What dpkg will put on a host, in the order of the file; each may be read until the next is asked for.
+
+    Raises Refused as `read_package` does.
+    """
+    with refusing_damage(path.name), path.open("rb") as file:
+        _, data = _three(tuple(_parts(file)))
+        yield _members(file, data, BUILD_LIMITS, PackageHeader)
 
 
 def read_part(path: Path, part: Part) -> bytes:

@@ -1,6 +1,6 @@
 """Stage: bring a vendor's drop into our store, or raise and leave everything as it was."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,9 @@ from upgrader.flow.site import Site
 from upgrader.ports import Drop, Progress
 
 MANIFEST, CHECKSUMS, SIGNATURE = "release.yml", "SHA256SUMS", "SHA256SUMS.sig"
+
+
+Held = Callable[[Path, Collection[Digest]], Collection[Digest]]
 
 
 class Delivered(Protocol):
@@ -68,10 +71,11 @@ def check_papers(site: Site, papers: Papers) -> str:
     return site.signatures.verify(release_claim(trust, papers), site.clock())
 
 
-def stage(site: Site, drop: Drop, inspect: Callable[[Path], BuildFacts], progress: Progress) -> Staged:
+def stage(site: Site, drop: Drop, inspect: Callable[[Path], BuildFacts], held: Held, progress: Progress) -> Staged:
     """Bring one drop into the store and its manifest into the site repository.
 
-    1. is it the vendor's?   2. is it safe to unpack?   3. is this version new, or the same bytes?   4. keep it
+    1. is it the vendor's?   2. is it safe to unpack, and what its probes look for?   3. is this version new, or the
+    same bytes?   4. keep it. `held` tells which of some files, known by SHA-256, a build is or holds.
     """
     release = drop.release
     signed_by = check_papers(site, drop)
@@ -80,6 +84,7 @@ def stage(site: Site, drop: Drop, inspect: Callable[[Path], BuildFacts], progres
         if build.file in builds:
             progress("progress.inspecting", {"file": build.file})
             seen[str(build.file)] = _look_into(release, path, inspect)
+    _check_offered(drop, held)
     site.clone.pull()
     check_not_known_bad(site, site.trust.load(), site.mirror.refresh(), suspect_of(release, drop.manifest))
     was_there = _check_reuse(site, drop)
@@ -105,6 +110,22 @@ def _look_into(release: Release, path: Path, inspect: Callable[[Path], BuildFact
     if release.correction is not None:
         read_statements(path.read_bytes(), path.name)
     return inspect(path)
+
+
+def _check_offered(drop: Drop, held: Held) -> None:
+    """A file that probes fetch and know by its SHA-256 has to come with the release, or every host would be taken back.
+
+    Raises Refused `probe-file-not-delivered` for the first one that is in no build.
+    """
+    release = drop.release
+    wanted = {probe.expect_sha256: probe for probe in release.probes if probe.expect_sha256 is not None}
+    builds = {build.file for build in release.builds}
+    for build, path in drop.files:
+        if wanted and build.file in builds:
+            for digest in held(path, tuple(wanted)):
+                del wanted[digest]
+    for digest, probe in wanted.items():
+        raise Refused("probe-file-not-delivered", release=release.name, probe=probe.name, found=digest.hex)
 
 
 def vendor_of(trust: Trust, release: Delivered) -> Vendor:
