@@ -1,4 +1,4 @@
-"""A pytest plugin of take_rules_out.py: which lines of some modules each test reaches in this process, and how long it takes.
+"""A pytest plugin of take_rules_out.py: which lines of some modules each test reaches, and how long it takes.
 
 `LINES_REACHED_SOURCE` is the folder of the modules, `LINES_REACHED_IN` their paths in it, one a line, and
 `LINES_REACHED_OUT` the file for the answer: JSON, by the id of each test that passed.
@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,20 +26,22 @@ class LinesReached:
         self._modules = {str(source / module): module for module in modules}
         self._out = out
         self._reached: set[Place] = set()
+        self._failed: set[str] = set()
         self._tests: dict[str, Any] = {}
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, None, None]:
         self._reached, started = set(), time.monotonic()
         threading.settrace(self._enter)
         sys.settrace(self._enter)
         yield
         sys.settrace(None)
-        self._tests[item.nodeid] = {"seconds": time.monotonic() - started, "lines": sorted(self._reached)}
+        if item.nodeid not in self._failed:
+            self._tests[item.nodeid] = {"seconds": time.monotonic() - started, "lines": sorted(self._reached)}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if not report.passed:
-            self._reached = set()
+            self._failed.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
         self._out.write_text(json.dumps(self._tests), encoding="utf-8")

@@ -11,7 +11,8 @@ import pytest
 from stories.attacks.evidence import FORGED, Forger, Row
 from stories.friday import is_refusal
 from stories.hosts import answers, appointment_on, journal_on, version_on
-from upgrader.lab.hospital import ENGINEER, OWNER, Hospital
+from upgrader.lab.hospital import ENGINEER, HEAD, OWNER, Hospital
+from upgrader.lab.releases import SYSTEM
 
 pytestmark = pytest.mark.lab
 
@@ -31,6 +32,7 @@ def assert_served(hospital: Hospital) -> None:
 
 def test_a_good_release_goes_from_the_drop_to_closed(hospital: Hospital) -> None:
     change = hospital.change_ready(GOOD, "--wave-size", "2")
+    blocked_and_lifted(hospital)
     assert versions(hospital) == {BASE}
 
     applied = hospital.upgrader(ENGINEER, "--json", "apply", change).json()
@@ -122,6 +124,13 @@ def assert_no_secret_gets_into_a_bundle(hospital: Hospital, change: str) -> None
     secret.write_text("changed-since\n")
 
 
+def blocked_and_lifted(hospital: Hospital) -> None:
+    """The release was found bad, and others said that it is not; the bundle holds both words."""
+    release = (SYSTEM, GOOD, "--reason", "alarms come twice")
+    hospital.upgrader(ENGINEER, "known-bad", "add", *release)
+    hospital.upgrader(HEAD, "known-bad", "unblock", *release)
+
+
 def renew_trust(hospital: Hospital) -> None:
     """A new version of the trust file comes in between: what was signed under the old one stays proven."""
     policy = hospital.directory / "policy.yml"
@@ -162,7 +171,10 @@ def assert_evidence_holds(hospital: Hospital, bundle: Path) -> None:
     verified = hospital.upgrader(ENGINEER, "--json", "evidence", "verify", str(bundle)).json()
     assert len(verified["signatures"]) == 5
     root = verified["root"]
-    assert f"root fingerprint {root}" in by_hand(bundle)
+    told = by_hand(bundle)
+    assert f"root fingerprint {root}" in told
+    known = re.findall(rf"^known-bad/{SYSTEM}/(block|unblock)_.*\.json (.*)\n(.*)$", told, re.MULTILINE)
+    assert known == [(mark, "holds", "it speaks of this release") for mark in ("block", "unblock")]
     assert hospital.upgrader(ENGINEER, "evidence", "verify", str(bundle), "--root", root).code == 0
     assert hospital.upgrader(ENGINEER, "evidence", "verify", str(bundle), "--root", "0" * 64, check=False).code == 10
 

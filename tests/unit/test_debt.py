@@ -97,6 +97,11 @@ def test_an_answer_that_was_tampered_with_refuses() -> None:
         weighed(answer(HEAD, DEPARTMENT), answer(INFORMATICIAN, INFORMATION), forged)
 
 
+def test_an_answer_that_nobody_can_read_refuses() -> None:
+    with pytest.raises(Refused, match="record-unreadable"):
+        weighed(Signed("debt_x.json", None))
+
+
 def test_whoever_applied_it_does_not_answer_for_it_alone() -> None:
     rule = builders.make_rule(approvals=(Row(DEPARTMENT, 1),), people=1)
     trust = replace(TRUST, rules={**TRUST.rules, "normal": rule})

@@ -1,13 +1,15 @@
 """Known-bad releases: a block holds for the bytes, and only others in the roles of the trust file lift it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 import builders
-from fakes import Hospital, Seals
+from fakes import Hospital, NoBundles, Seals
 from upgrader.domain.approval.record import Namespace
 from upgrader.domain.approval.trust import KnownBadRule, Row, Trust, weaknesses
 from upgrader.domain.changes.playbook import PlaybookRun
@@ -25,7 +27,12 @@ from upgrader.domain.releases.known_bad import (
 from upgrader.flow.applying.apply import apply_change
 from upgrader.flow.applying.prestage import prestage_change
 from upgrader.flow.applying.roll_back import roll_back_change
+from upgrader.flow.closing.audit import Finding, audit_change
+from upgrader.flow.closing.close import _known_bad as known_bad_files
+from upgrader.flow.closing.verify_evidence import Auditor
+from upgrader.flow.closing.verify_evidence import _check_not_known_bad as check_not_known_bad_then
 from upgrader.flow.releases.known_bad import known_bad
+from upgrader.ports import Bundle
 
 ONE_HEAD = KnownBadRule((Row(builders.DEPARTMENT, 1),))
 
@@ -286,3 +293,75 @@ def test_a_rule_that_protects_nobody_is_refused(rows: tuple[Row, ...]) -> None:
 
 def test_a_rule_that_protects_is_not() -> None:
     assert not faults(builders.make_trust(known_bad=ONE_HEAD))
+
+
+# Years later
+
+
+def closed_files(hospital: Hospital) -> dict[str, bytes]:
+    return dict(known_bad_files(hospital.site(), hospital.journal.history()))
+
+
+def weighed(hospital: Hospital, files: Mapping[str, bytes]) -> None:
+    """What an auditor finds who has these files of a bundle."""
+    bundle = cast(Bundle, SimpleNamespace(files=files))
+    auditor = Auditor(NoBundles(), Seals(), lambda _: ((hospital.trust.trust,), Digest.of(b"roots")))
+    check_not_known_bad_then(auditor, (hospital.trust.trust,), bundle, hospital.plan, hospital.journal.history())
+
+
+def a_lifted_block(hospital: Hospital) -> list[str]:
+    block = a_block(hospital)
+    return [put(hospital, block), put(hospital, an_unblock(block))]
+
+
+def test_a_bundle_holds_what_was_known_to_be_bad_when_the_gate_said_yes_and_nothing_later() -> None:
+    hospital = a_hospital()
+    paths = a_lifted_block(hospital)
+    assert applied(hospital) is ExitCode.DONE
+    put(hospital, a_block(hospital, nonce="c" * 32))  # who closes the change knows more
+
+    files = closed_files(hospital)
+
+    known = sorted(path for path in files if path.startswith("known-bad/"))
+    assert known == sorted([*paths, *(f"{path}.sig" for path in paths)])
+    weighed(hospital, files)
+
+
+def test_an_auditor_finds_a_block_that_nobody_had_lifted() -> None:
+    hospital = a_hospital()
+    block, unblock = a_lifted_block(hospital)
+    assert applied(hospital) is ExitCode.DONE
+    files = closed_files(hospital)
+    forged = {**files, f"{unblock}.sig": Seals().sign(files[unblock], Namespace.APPROVAL, Path(builders.HEAD))}
+    alone = {path: content for path, content in files.items() if not path.startswith(unblock)}
+
+    for bundle, code in (
+        (forged, "known-bad"),
+        (alone, "known-bad"),
+        ({**files, f"{block}.txt": b""}, "file-not-known"),
+    ):
+        with pytest.raises(Refused, match=code):
+            weighed(hospital, bundle)
+
+
+def test_an_audit_weighs_what_was_known_to_be_bad_then() -> None:
+    hospital = a_hospital()
+    block = a_block(hospital)
+    put(hospital, block)
+    with pytest.raises(Refused, match="known-bad"):
+        applied(hospital)
+    unblock = put(hospital, an_unblock(block))
+    assert applied(hospital) is ExitCode.DONE
+    put(hospital, a_block(hospital, nonce="c" * 32))
+    hospital.clock.sleep(400 * 86400)
+
+    audited = audit_change(hospital.site(), builders.CHANGE)
+    hospital.branch.commits[:] = [  # as if nobody had lifted it
+        replace(commit, tree={path: found for path, found in commit.tree.items() if not path.startswith(unblock)})
+        for commit in hospital.branch.commits
+    ]
+    without = audit_change(hospital.site(), builders.CHANGE)
+
+    assert [one.finding for one in audited.decisions] == [Finding.CONFIRMED, Finding.CONFIRMED]
+    assert [one.finding for one in without.decisions] == [Finding.CONFIRMED, Finding.DIFFERS]
+    assert "known-bad" in without.decisions[1].differences[0].found

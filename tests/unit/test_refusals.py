@@ -10,9 +10,10 @@ import pytest
 
 import builders
 from builders import BOTH, CHANGE, DEPARTMENT, ENGINEER, HEAD, NOW, REQUESTER, SITE_ENGINEER
-from fakes import Branch, Break, Documents, Hospital, Killed, Published, Seals
+from fakes import Branch, Break, Documents, Hospital, Killed, Published, Seals, sealed
 from upgrader.app import _person
 from upgrader.domain.approval.authorization import Signed, weigh
+from upgrader.domain.approval.enrolment import PROOF_LIVES, Enrolment, check_enrolment, read_enrolment
 from upgrader.domain.approval.record import Decision, Namespace, Result, TestStage
 from upgrader.domain.approval.trust import KnownBadRule, Row, read_trust
 from upgrader.domain.changes.brake import Ask, Brake
@@ -41,6 +42,7 @@ from upgrader.domain.releases.known_bad import (
 from upgrader.domain.releases.release import Build, Release
 from upgrader.flow.applying.apply import apply_change
 from upgrader.flow.applying.brakes import check_brakes
+from upgrader.flow.approval.authorize import change_records
 from upgrader.flow.approval.own_words import time_of_next_word
 from upgrader.flow.approval.sign import plan_to_sign, role_for
 from upgrader.flow.closing.accept import accept_change
@@ -394,6 +396,39 @@ def test_a_block_of_another_form_is_read_as_none(old: bytes, new: bytes) -> None
     assert old in content
 
     assert code_of(lambda: read_known_bad(content.replace(old, new), "block.json")) == "record-malformed"
+
+
+@pytest.mark.parametrize("content", [b"{}\n", b'{\n  "format": "upgrader.enrolment/1",\n  "key": "x"\n}\n'])
+def test_what_is_no_enrolment_is_refused(content: bytes) -> None:
+    assert code_of(lambda: read_enrolment(content, "enrol_x.json")) == "record-malformed"
+
+
+def test_an_enrolment_that_gives_itself_a_longer_life_is_refused() -> None:
+    asked = Enrolment(
+        format=Enrolment.FORMAT,
+        site=TRUST.site,
+        person=HEAD,
+        key="ssh-ed25519 AAAA",
+        issued=NOW,
+        expires=NOW + PROOF_LIVES,
+        nonce="0" * 32,
+        reason="a new token",
+    )
+    check_enrolment(asked, TRUST.site, NOW)
+    longer = replace(asked, expires=asked.expires + timedelta(seconds=1))
+
+    assert code_of(lambda: check_enrolment(longer, TRUST.site, NOW)) == "enrolment-expired"
+
+
+def test_a_word_of_somebody_whom_the_trust_file_does_not_know_has_that_fault_before_anybody_weighs_it() -> None:
+    hospital = Hospital()
+    record = builders.make_approval(hospital.plan, "wu.gang", builders.INFORMATION)
+    hospital.branch.add(sealed(record, f"approvals/{CHANGE}"))
+
+    decided, _ = change_records(hospital.site(), TRUST, hospital.branch.tip(), CHANGE)
+
+    faults = [signed.fault.code for signed in decided if signed.fault]
+    assert faults == ["person-not-active"]
 
 
 def test_nobody_lifts_a_block_without_a_rule_and_nobody_one_that_is_not_there(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from upgrader.flow.approval import authorize as gate
 from upgrader.flow.approval.authorize import TESTED, Ground
 from upgrader.flow.closing.accept import weigh_acceptance
 from upgrader.flow.planning.materials import need
+from upgrader.flow.releases.known_bad import FOLDER, check_plan_not_known_bad
 from upgrader.flow.releases.stage import CHECKSUMS, MANIFEST, SIGNATURE
 from upgrader.flow.site import Site
 from upgrader.ports import Snapshot
@@ -35,6 +36,7 @@ DECIDED_BY_RECORDS = frozenset(
         "applier-only-approver",
         "approvals-missing",
         "kind-without-rule",
+        "known-bad",
         "paper-alone",
         "plan-rejected",
         "record-removed",
@@ -297,6 +299,8 @@ def _decide(past: Site, ground: Ground, plan: Plan, applier: str) -> Authorizati
         need(ground.snapshot, f"{folder}/{SIGNATURE}"),
     )
     gate.check_vendor(past, ground.trust, papers, plan.release.manifest)
+    known = {blob.path: blob.content for blob in ground.snapshot.files(FOLDER)}
+    check_plan_not_known_bad(past.signatures, ground.trust, known, plan, past.clock())
     decided, _ = gate.change_records(past, ground.trust, ground.snapshot, plan.change)
     tests = gate.test_records(past, ground.trust, _tests(ground, plan))
     standing = weigh(plan, ground.trust, decided, tests, past.clock())

@@ -21,6 +21,7 @@ from upgrader.flow.approval.debts import check_paid
 from upgrader.flow.closing.report import make_report_view
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import Hand, acting_person, sign_as, signing_key
+from upgrader.flow.releases.known_bad import FOLDER
 from upgrader.flow.site import Site
 from upgrader.ports import Journal
 
@@ -116,6 +117,7 @@ def _evidence(site: Site, change: str, history: History) -> dict[str, bytes]:
     release = repository.release_folder(started["system"], started["version"])
     files = {_name(blob.path, folder): blob.content for blob in snapshot.files(folder)}
     files |= {"release/" + blob.path.rsplit("/", 1)[-1]: blob.content for blob in snapshot.files(release)}
+    files |= _known_bad(site, history)
     files |= {f"trust/{path.name}": path.read_bytes() for path in site.trust.files()}
     files["journal.jsonl"] = b"".join(entry.to_line() for entry in history.entries)
     files |= _runs(site, change)
@@ -125,6 +127,13 @@ def _evidence(site: Site, change: str, history: History) -> dict[str, bytes]:
 def _name(path: str, folder: str) -> str:
     name = path.removeprefix(f"{folder}/")
     return name if name in ("plan.json", "request.yml") else f"records/{name}"
+
+
+def _known_bad(site: Site, history: History) -> Mapping[str, bytes]:
+    """What the gate knew to be bad when it last said yes, with the signatures, and nothing that came later."""
+    authorized = history.last(Event.PLAN_AUTHORIZED)
+    known = site.mirror.at(authorized.data["commit"]).files(FOLDER) if authorized else ()
+    return {blob.path: blob.content for blob in known}
 
 
 def _runs(site: Site, change: str) -> Mapping[str, bytes]:

@@ -26,6 +26,7 @@ from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Refused
 from upgrader.domain.papers.evidence import Closure
 from upgrader.domain.papers.paper import check_scan
+from upgrader.flow.releases.known_bad import FOLDER, check_plan_not_known_bad
 from upgrader.ports import Bundle, Bundles, ReadTrust, Signatures
 
 
@@ -53,8 +54,8 @@ def verify_evidence(auditor: Auditor, path: Path, root: str | None) -> Verified:
     """Check a bundle from its last byte to its first signature.
 
     1. the trust chain, against `root` when given   2. the seal   3. every file   4. plan, journal and closure agree
-    5. every record's signature, as of the time at which the gate journalled it   Raises Integrity or Refused naming
-    what is wrong.
+    5. every record's signature, as of the time at which the gate journalled it   6. nobody had found the release bad
+    then, or others had lifted that   Raises Integrity or Refused naming what is wrong.
     """
     roots: list[Digest] = []
 
@@ -71,6 +72,7 @@ def verify_evidence(auditor: Auditor, path: Path, root: str | None) -> Verified:
     history = read_history(_need(bundle, "journal.jsonl").splitlines(keepends=True), "journal.jsonl")
     _check_agreement(bundle, plan, history)
     signed = _check_records(auditor, chain, bundle, plan, history)
+    _check_not_known_bad(auditor, chain, bundle, plan, history)
     return Verified(bundle.statement.closure, roots[0], root is not None, signed, len(history.entries))
 
 
@@ -167,6 +169,18 @@ def _check_signature(
         proof=trust.proof_of(role_of_hand(record, trust.paper.custodian if trust.paper else None)),
     )
     auditor.signatures.verify(claim, entry.at)
+
+
+def _check_not_known_bad(
+    auditor: Auditor, chain: Sequence[Trust], bundle: Bundle, plan: Plan, history: History
+) -> None:
+    """What the gate knew to be bad when it said yes did not hold this release back. Raises Refused `known-bad`."""
+    authorized = history.last(Event.PLAN_AUTHORIZED)
+    if authorized is None:
+        return
+    trust = chain[authorized.data.get("trust_version", len(chain)) - 1]
+    files = {path: content for path, content in bundle.files.items() if path.startswith(f"{FOLDER}/")}
+    check_plan_not_known_bad(auditor.signatures, trust, files, plan, authorized.at)
 
 
 def _verified_by(record: Record) -> Event:

@@ -8,11 +8,13 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from upgrader.domain.approval.authorization import Fault
 from upgrader.domain.approval.claim import Claim
 from upgrader.domain.approval.record import Namespace
 from upgrader.domain.approval.trust import Trust
+from upgrader.domain.changes.plan import Plan
 from upgrader.domain.digest import Digest
 from upgrader.domain.errors import BadInput, Refused
 from upgrader.domain.names import PersonId, RoleId, SystemId, Version
@@ -34,7 +36,7 @@ from upgrader.domain.releases.release import Release
 from upgrader.flow import repository
 from upgrader.flow.identity import Hand, acting_person, sign_as
 from upgrader.flow.site import Site
-from upgrader.ports import Snapshot
+from upgrader.ports import Signatures, Snapshot
 
 FOLDER, MANIFEST = "known-bad", "release.yml"
 RECORD = re.compile(r"known-bad/[a-z0-9-]+/(block|unblock)_[a-z0-9.-]+_[a-z0-9-]+_[0-9a-f]{32}\.json")
@@ -55,11 +57,25 @@ def suspect_of(release: Release, manifest: bytes, *never: PersonId) -> Suspect:
     return Suspect(release.name, Digest.of(manifest), builds, frozenset(excluded))
 
 
+def suspect_in(plan: Plan) -> Suspect:
+    """The release of a signed plan, which binds its manifest and its builds."""
+    release, builds = plan.release, frozenset(build.sha256 for build in plan.release.builds)
+    never = {plan.requester, *([release.packager] if release.packager else [])}
+    return Suspect(f"{release.system} {release.version}", release.manifest, builds, frozenset(never))
+
+
 def check_not_known_bad(site: Site, trust: Trust, snapshot: Snapshot, suspect: Suspect) -> None:
     """Raises Refused `known-bad` when this commit blocks the release; `known-bad-removed`, `file-not-known` and
     whatever a record is refused for when the folder is not as it must be: then nothing is known to be good.
     """
     check_not_blocked(suspect, read_given(site, trust, snapshot), trust, site.clock())
+
+
+def check_plan_not_known_bad(
+    signatures: Signatures, trust: Trust, files: Mapping[str, bytes], plan: Plan, at: datetime
+) -> None:
+    """The same for a plan of the past, by the files of `known-bad` as they lay on the branch then."""
+    check_not_blocked(suspect_in(plan), given_by(signatures, trust, files, at), trust, at)
 
 
 def read_given(site: Site, trust: Trust, snapshot: Snapshot) -> Mapping[str, Given]:
@@ -68,12 +84,21 @@ def read_given(site: Site, trust: Trust, snapshot: Snapshot) -> Mapping[str, Giv
     gone = site.mirror.removed_records(snapshot.commit, FOLDER)
     if lost := [path for path in gone if RECORD.fullmatch(path) and path not in files]:
         raise Refused("known-bad-removed", file=", ".join(lost))
+    return given_by(site.signatures, trust, files, site.clock())
+
+
+def given_by(signatures: Signatures, trust: Trust, files: Mapping[str, bytes], at: datetime) -> Mapping[str, Given]:
+    """The records among the files of `known-bad`, by path, as they stand at a time. Any other file refuses."""
     given = {}
     for path, content in sorted(files.items()):
         if not RECORD.fullmatch(path.removesuffix(".sig")) or path.removesuffix(".sig") not in files:
             raise Refused("file-not-known", change="-", file=path)
         if not path.endswith(".sig"):
-            given[path] = _given(site, trust, path, content, files.get(f"{path}.sig", b""))
+            record = read_known_bad(content, path)
+            if path != _path(record):
+                raise Refused("record-misnamed", file=path, expected=_path(record))
+            fault = _signature_fault(signatures, trust, record, content, files.get(f"{path}.sig", b""), at)
+            given[path] = Given(path, Digest.of(content), record, fault)
     return given
 
 
@@ -145,17 +170,10 @@ def known_bad(site: Site) -> Sequence[Standing]:
     return [standing_of(block, given.values(), trust, site.clock()) for block in blocks]
 
 
-def _given(site: Site, trust: Trust, path: str, content: bytes, signature: bytes) -> Given:
-    record = read_known_bad(content, path)
-    if path != _path(record):
-        raise Refused("record-misnamed", file=path, expected=_path(record))
-    return Given(path, Digest.of(content), record, _signature_fault(site, trust, record, content, signature))
-
-
 def _signature_fault(
-    site: Site, trust: Trust, record: KnownBadRecord, content: bytes, signature: bytes
+    signatures: Signatures, trust: Trust, record: KnownBadRecord, content: bytes, signature: bytes, at: datetime
 ) -> Fault | None:
-    """Why the signature does not hold now. A block holds without one, for it can only make less happen."""
+    """Why the signature does not hold at that time. A block holds without one, for it can only make less happen."""
     person = trust.person(record.person)
     if person is None:
         return Fault("person-not-active", {"person": record.person})
@@ -169,7 +187,7 @@ def _signature_fault(
         proof=trust.proof_of(record.role),
     )
     try:
-        site.signatures.verify(claim, site.clock())
+        signatures.verify(claim, at)
     except Refused as error:
         return Fault(error.code, error.fields)
     return None
