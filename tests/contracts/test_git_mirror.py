@@ -194,6 +194,15 @@ def test_a_missing_branch_is_told_from_a_missing_repository(work: Work, mirror: 
     assert code_of(mirror.refresh) == "branch-missing"
 
 
+def test_a_mirror_that_lost_its_branch_gives_no_commit_of_it(work: Work, mirror: GitMirror, tmp_path: Path) -> None:
+    commit = mirror.refresh().commit
+    subprocess.run(["git", "-C", mirrored(tmp_path), "update-ref", "-d", "refs/heads/main"], check=True)
+    afresh = GitMirror(mirrored(tmp_path), str(work.bare), "main")
+
+    assert code_of(afresh.snapshot) == "branch-missing"
+    assert code_of(lambda: afresh.at(commit)) == "branch-missing"
+
+
 @pytest.mark.parametrize("branch", ["", "-x", "a..b", "+main", "main:main", "a b", "refs/heads/*", "a.lock~1", "x/"])
 def test_a_branch_is_a_plain_name(tmp_path: Path, branch: str) -> None:
     assert code_of(lambda: GitMirror(tmp_path, "/srv/git/x", branch)) == "git-address"

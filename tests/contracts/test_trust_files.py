@@ -201,6 +201,17 @@ def test_a_link_is_refused(files: TrustFiles, chain: Trust, folder: Path, name: 
     assert code_of(files.load) == "trust-file-mode"
 
 
+@pytest.mark.parametrize("name", ["trust.2.json", "trust.2.json.1.sig"])
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_folder_or_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(
+    files: TrustFiles, chain: Trust, folder: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    (folder / name).unlink()
+    make(folder / name)
+
+    assert code_of(files.load) == "trust-file-mode"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 @pytest.mark.parametrize("name", ["trust.2.json", "trust.2.json.1.sig", "."])
 def test_another_owner_is_refused(files: TrustFiles, chain: Trust, folder: Path, name: str) -> None:

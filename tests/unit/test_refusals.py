@@ -16,6 +16,7 @@ from upgrader.domain.approval.authorization import Signed, weigh
 from upgrader.domain.approval.enrolment import PROOF_LIVES, Enrolment, check_enrolment, read_enrolment
 from upgrader.domain.approval.record import Decision, Namespace, Result, TestStage
 from upgrader.domain.approval.trust import KnownBadRule, Row, read_trust
+from upgrader.domain.approval.trust_change import Revocation, revoked
 from upgrader.domain.changes.brake import Ask, Brake
 from upgrader.domain.changes.lifecycle import Event
 from upgrader.domain.changes.plan import read_plan
@@ -418,6 +419,14 @@ def test_an_enrolment_that_gives_itself_a_longer_life_is_refused() -> None:
     longer = replace(asked, expires=asked.expires + timedelta(seconds=1))
 
     assert code_of(lambda: check_enrolment(longer, TRUST.site, NOW)) == "enrolment-expired"
+
+
+def test_nobody_is_revoked_who_is_not_there_and_no_key_that_nobody_holds() -> None:
+    def code(holder: str, key: str | None) -> str:
+        return code_of(lambda: revoked(TRUST, Revocation(PersonId(holder), NOW, key, leaves=False)))
+
+    assert code("wu.gang", None) == "person-not-active"
+    assert code(HEAD, "ssh-ed25519 of-somebody-else") == "key-not-known"
 
 
 def test_a_word_of_somebody_whom_the_trust_file_does_not_know_has_that_fault_before_anybody_weighs_it() -> None:

@@ -229,9 +229,12 @@ def _read_guarded(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise Refused("trust-file-mode", file=path, found=error.strerror) from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _check_mode(os.fstat(descriptor), path, stat.S_ISREG)
-        return file.read(LARGEST_TRUST + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(LARGEST_TRUST + 1)
+    finally:
+        os.close(descriptor)
 
 
 def _check_mode(status: os.stat_result, path: Path, is_right_kind: Callable[[int], bool]) -> None:
