@@ -184,3 +184,15 @@ def test_reading_changes_nothing(drop: Path) -> None:
     VendorDrop(drop).read()
 
     assert {path.name: path.read_bytes() for path in drop.iterdir()} == before
+
+
+def test_papers_that_were_exchanged_or_are_no_files_are_refused_before_the_builds_are_fetched(drop: Path) -> None:
+    assert VendorDrop(drop).papers().release
+    (drop / "release.yml").write_bytes((drop / "release.yml").read_bytes() + b"# more\n")
+    with pytest.raises(Integrity, match="drop-digest-differs"):
+        VendorDrop(drop).papers()
+
+    (drop / "SHA256SUMS").unlink()
+    os.mkfifo(drop / "SHA256SUMS")
+    with pytest.raises(Refused, match="drop-not-a-file"):
+        VendorDrop(drop).papers()
