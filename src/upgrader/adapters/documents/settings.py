@@ -11,7 +11,7 @@ from upgrader.adapters.documents.writing import quoted, scalar
 from upgrader.adapters.documents.yaml_nodes import Keys, read_page
 from upgrader.domain.names import SiteId
 
-FORKS = 12
+FORKS = 8
 MOST_FORKS = 500
 CLOCK_TOLERANCE = 120  # seconds
 LARGEST_TOLERANCE = 3600
