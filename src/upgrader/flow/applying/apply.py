@@ -248,9 +248,11 @@ def _finish_wave(running: Running, wave: Wave) -> str:
     before = view(running.journal.history(), running.plan).waves[wave.number]
     if before.verdict:
         return "" if before.verdict == Verdict.STABLE else f"wave-{before.verdict}"
+    after = view(running.journal.history(), running.plan)
+    if not before.finished and _all_put_off(after):
+        return ""  # it is not over: `apply`, called again, asks the same hosts
     if not before.finished:
         running.write(Event.WAVE_FINISHED, {"wave": wave.number})
-    after = view(running.journal.history(), running.plan)
     if because := breach(after.hosts.values(), wave.number, running.plan.thresholds):
         return because
     reached = [name for name in wave.hosts if after.hosts[name].outcome in REACHED]
@@ -271,6 +273,11 @@ def _finish_wave(running: Running, wave: Wave) -> str:
         },
     )
     return "" if judgement.verdict is Verdict.STABLE else f"wave-{judgement.verdict}"
+
+
+def _all_put_off(change: Change) -> bool:
+    """Whether all hosts that were asked were busy, in the first wave of which any was there."""
+    return bool(change.touched) and all(change.hosts[name].outcome is HostOutcome.BUSY for name in change.touched)
 
 
 def _ask_again(running: Running, before: Examined) -> Examined:
