@@ -16,7 +16,14 @@ from upgrader.domain.releases.database import (
     RowsPromise,
     Way,
 )
-from upgrader.domain.releases.release import FilesTerms, HeldPackages, PackageTerms, ReplacedFile, UnfinishedPackages
+from upgrader.domain.releases.release import (
+    NO_SERVICE,
+    FilesTerms,
+    HeldPackages,
+    PackageTerms,
+    ReplacedFile,
+    UnfinishedPackages,
+)
 
 HEAD = """\
 system: hl7-gateway
@@ -52,6 +59,17 @@ files:
     bin/report: {"c" * 64}
     web/new.html: new
 """
+
+
+def test_a_client_in_packages_may_have_nothing_to_start_and_is_looked_at_all_the_same() -> None:
+    client = PACKAGE.replace("service: {name: hl7-gateway, settle: 3s}\n", "")
+
+    assert read_release(client.encode(), "release.yml").service == NO_SERVICE
+    with pytest.raises(BadInput) as refused:
+        read_release(client.replace("package: {name: hl7-gateway", "package: {name: libhl7").encode(), "release.yml")
+    assert "package-not-among-builds" in str(refused.value.problems)
+    with pytest.raises(BadInput):
+        read_release(FILES.replace("service: {name: hl7-gateway, script: bin/service, settle: 3s}\n", "").encode(), "f")
 
 
 def test_packages_are_read() -> None:

@@ -345,9 +345,9 @@ class _Release(Model):
             correction=self.correction,
             follows=self.follows,
             others=others,
-            needed=("keep",) if self._is_database_alone else ("service", "health", "keep"),
+            needed=self._needed,
         )
-        if is_correction or self._is_database_alone or self.service is not None:
+        if is_correction or "service" not in self._needed or self.service is not None:
             yield from strategy_findings(
                 self.strategy,
                 self.version,
@@ -369,6 +369,13 @@ class _Release(Model):
         yield from repeated(files)
         yield from repeated(("probes", n, "name", p.name) for n, p in enumerate(self.probes))
         yield from repeated(("config", n, "to", c.target) for n, c in enumerate(self.config))
+
+    @property
+    def _needed(self) -> tuple[str, ...]:
+        """What a release that is no correction has to say. A client in packages may have nothing to start."""
+        if self._is_database_alone:
+            return ("keep",)
+        return ("health", "keep") if self.strategy is Strategy.PACKAGE else ("service", "health", "keep")
 
     @property
     def _is_database_alone(self) -> bool:
