@@ -31,6 +31,7 @@ pytestmark = [
 ]
 CLIENT = "exam-kiosk"
 APP = f"opt/apps/{CLIENT}"
+DESK, DESK_APP = "exam-desk", "opt/lanxin/exam-desk"
 MANIFEST = """\
 system: {system}
 version: "{version}"
@@ -44,8 +45,7 @@ data: keep
 builds:
 {builds}
 package: {{name: {name}, held: refuse, unfinished: refuse, limit: 5m, lock_wait: 1m}}
-service: {{name: {name}, settle: 1s}}
-health: {{command: {health}, timeout: 20s}}
+{service}health: {{command: {health}, timeout: 20s}}
 {more}keep: 2
 probes:
   - {{name: answers, kind: tcp, address: "{{address}}", port: "{port}", interval: 1s, count: 2,
@@ -102,7 +102,14 @@ class Site:
             shutil.copyfile(path, folder / path.name)
         listed = [f'  - {{file: "{p.name}", sha256: "{digest(p)}", size: {p.stat().st_size}}}' for p in builds]
         names = {"system": SYSTEM, "version": version, "vendor": VENDOR, "follows": follows, "name": name}
-        terms = {**names, "health": f"bin/systemctl is-active {name}", "more": "", "builds": "\n".join(listed), **said}
+        terms = {
+            **names,
+            "health": f"bin/systemctl is-active {name}",
+            "more": "",
+            "service": f"service: {{name: {name}, settle: 1s}}\n",
+            "builds": "\n".join(listed),
+            **said,
+        }
         (folder / "release.yml").write_text(MANIFEST.format_map(terms))
         files = sorted(folder.iterdir())
         (folder / "SHA256SUMS").write_text("".join(f"{digest(path)}  {path.name}\n" for path in files))
@@ -205,3 +212,39 @@ def test_a_kiosk_is_upgraded_only_when_nobody_uses_it(site: Site, tmp_path: Path
     retried = site.upgrader(ENGINEER, "--json", "retry", change, check=False)
     assert (retried.code, retried.json()["tried"]) == (0, {used.name: "upgraded"}), retried.err
     assert site.installed(used, CLIENT) == "ii 2.0 active"
+
+
+def desk(folder: Path, version: str) -> Path:
+    """A client that people start themselves: below the vendor's own folder, its launcher goes through `current`."""
+    home = f"{DESK_APP}/versions/{version}"
+    package = Package(
+        name=DESK,
+        version=version,
+        scripts={
+            "postinst": f"ln -sfn versions/{version} /{DESK_APP}/current",
+            "prerm": f'if [ "$1" = remove ]; then rm -f /{DESK_APP}/current; fi',
+        },
+        files={
+            f"{home}/bin/client": f"#!/bin/sh\necho {version}\n",
+            f"{home}/bin/check": f'#!/bin/sh\n[ "$(/{DESK_APP}/current/bin/client)" = {version} ]\n',
+            f"usr/share/applications/{DESK}.desktop": f"[Desktop Entry]\nType=Application\nName=Desk\n"
+            f"Exec=/{DESK_APP}/current/bin/client\n",
+        },
+    )
+    return make_package(folder, package)
+
+
+def test_a_desktop_client_without_a_service_is_upgraded_and_taken_back(site: Site, tmp_path: Path) -> None:
+    host = site.hospital.lab.hosts[0]
+    said = {"port": "22", "service": "", "health": f"{DESK_APP}/current/bin/check"}
+    launched = f'sh -c "$(sed -n s/^Exec=//p /usr/share/applications/{DESK}.desktop)"'
+    first = site.planned([desk(tmp_path, "1.5")], DESK, "", "exam_scheduling_servers", **said)
+    site.upgrader(ENGINEER, "apply", first)
+    assert site.on(host, launched) == "1.5"
+
+    change = site.planned([desk(tmp_path, "2.5")], DESK, "1.5", "exam_scheduling_servers", **said)
+    site.upgrader(ENGINEER, "apply", change)
+    assert site.on(host, launched) == "2.5"
+    site.upgrader(ENGINEER, "rollback", change, "--reason", "rehearsal")
+    assert site.on(host, launched) == "1.5"
+    assert site.closed(change) == "closed"
