@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from datetime import date
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.lab
 
 MISSING = missing_programs(("sshd", "ssh", "ssh-keygen", "git"))
 NURSING, MOBILE, PICC = SystemId("nursing-information"), SystemId("mobile-nursing"), SystemId("picc")
+WINDOW = "2031-03-01 22:00 → 2031-03-02 01:00"
 NEWEST = "3.5.11"  # follows 3.5 alone
 
 
@@ -150,6 +152,31 @@ def test_versions_that_are_not_declared_to_go_together_are_refused(night: Night)
     assert before_its_turn.json()["code"] == "joint-not-planned"
     assert [planned.code for planned in together] == [0, 0]
     cancel(night, alone["change"], first, second)
+
+
+@pytest.mark.parametrize("what_was_left", ["a commit that was not pushed", "half of the files"])
+def test_a_request_that_was_cut_short_goes_on_with_its_numbers(night: Night, what_was_left: str) -> None:
+    asked = ("request", MOBILE, CLOSED_DOOR, NURSING, GOOD, "--reason", what_was_left, "--window", WINDOW)
+    hook = night.hospital.remote / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    cut = typed(night, ENGINEER, *asked, check=False)
+    hook.unlink()
+    clone = night.hospital.clone(ENGINEER)
+    written = sorted(file.parent.name for file in clone.glob("approvals/*/request.yml"))[-2:]
+    if what_was_left == "half of the files":
+        subprocess.run(["git", "-C", str(clone), "reset", "--quiet", "--mixed", "HEAD~1"], check=True)
+        shutil.rmtree(clone / "approvals" / written[1])
+
+    again = [one["change"] for one in typed(night, ENGINEER, *asked).json()["changes"]]
+
+    assert cut.json()["code"] == "push-failed"
+    assert again == written
+    assert [state_of(night, change) for change in again] == ["requested", "requested"]
+    cancel(night, *again)
+    new = [one["change"] for one in typed(night, ENGINEER, *asked).json()["changes"]]
+    assert not {*new} & {*again}  # what was cancelled is over: this is asked for anew
+    cancel(night, *new)
 
 
 def another_release(night: Night) -> None:

@@ -1,7 +1,7 @@
 """Request: write down one change that is asked for. Nothing is decided and no host is contacted."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from upgrader.domain.changes.joint import JointPart, in_order, way_between
@@ -20,6 +20,7 @@ from upgrader.flow.releases.stage import MANIFEST
 from upgrader.flow.site import Site
 from upgrader.flow.watching.described import graph_here
 
+NUMBERED = re.compile(r".+-\d{4,6}")
 UNTOUCHED = frozenset({State.NEW, State.REQUESTED})
 
 
@@ -58,6 +59,7 @@ def request_joint(
 
     `wanted` says what all have in common; each is for the hosts of its system's group, unless all are of one system.
     With `installed`, the versions between it and the one release that is asked for are added, by what releases follow.
+    The very same request of the same person, of which nothing has come yet, goes on with the numbers that it has.
     Raises Refused or BadInput as `in_order`, `way_between` and `request_change` do.
     """
     person = acting_person(site)
@@ -67,27 +69,49 @@ def request_joint(
         found = list(way_between(installed, found[-1], _all_staged(site, found[-1].system)))
     ordered = in_order(found, graph_here(site))
     own = len({release.system for release in ordered}) == 1
-    start, number = next_change(site, site.change_prefix).rsplit("-", 1)
+    hosts = {part.system: wanted.hosts if own else group_of(part.system) for part in ordered}
+    common = replace(wanted, requester=person)
+    begun = _joint_cut_short(site, common, ordered, hosts)
+    requests = begun or _numbered(common, ordered, hosts, next_change(site, site.change_prefix))
+    for request in requests:
+        _check_may_ask(site, request, person)
+    asked = ", ".join(f"{one.system} {one.version}" for one in requests)
+    return _write_down(site, requests, f"{requests[0].change}: request {asked}")
+
+
+def _numbered(
+    common: Request, ordered: Sequence[Release], hosts: Mapping[SystemId, str], first: str
+) -> Sequence[Request]:
+    """One request for each release, numbered from `first` on, with all of them in each."""
+    start, number = first.rsplit("-", 1)
     joint = tuple(
         JointPart(ChangeId(f"{start}-{int(number) + n:04}"), release.system, release.version)
         for n, release in enumerate(ordered)
     )
-    requests = [
+    return [
         replace(
-            wanted,
+            common,
             change=part.change,
             system=part.system,
             version=part.version,
-            requester=person,
-            hosts=wanted.hosts if own else group_of(part.system),
+            hosts=hosts[part.system],
             joint=joint if len(joint) > 1 else (),
         )
         for part in joint
     ]
-    for request in requests:
-        _check_may_ask(site, request, person)
-    asked = ", ".join(f"{part.system} {part.version}" for part in joint)
-    return _write_down(site, requests, f"{joint[0].change}: request {asked}")
+
+
+def _joint_cut_short(
+    site: Site, common: Request, ordered: Sequence[Release], hosts: Mapping[SystemId, str]
+) -> Sequence[Request] | None:
+    """The requests that this very command has made already, when nothing has come of any yet; None when it is new."""
+    for file in sorted(site.clone.root.glob(f"{repository.change_folder(site.change_prefix)}-*/request.yml")):
+        if not NUMBERED.fullmatch(file.parent.name):
+            continue
+        requests = _numbered(common, ordered, hosts, file.parent.name)
+        if _is_begun(site, requests[0]) and all(_is_begun(site, one, or_missing=True) for one in requests[1:]):
+            return requests
+    return None
 
 
 def _check_may_ask(site: Site, wanted: Request, person: str) -> None:
@@ -133,12 +157,21 @@ def _cut_short(site: Site, wanted: Request) -> ChangeId | None:
     """The change that this very request has made already, when nothing has come of it yet; None when it is new."""
     for file in sorted(site.clone.root.glob(f"{repository.change_folder(site.change_prefix)}-*/request.yml")):
         change = ChangeId(file.parent.name)
-        same = file.read_bytes() == site.documents.write_request(replace(wanted, change=change)).encode()
-        if same and not (file.parent / "plan.json").exists():
-            with site.journal(change) as journal:
-                if journal.history().state in UNTOUCHED:
-                    return change
+        if _is_begun(site, replace(wanted, change=change)):
+            return change
     return None
+
+
+def _is_begun(site: Site, request: Request, *, or_missing: bool = False) -> bool:
+    """Whether exactly this was written down, and nothing has come of it yet; with `or_missing`, or it was not."""
+    file = site.clone.root / repository.change_folder(request.change) / "request.yml"
+    if not file.exists():
+        return or_missing and not file.parent.exists()
+    same = file.read_bytes() == site.documents.write_request(request).encode()
+    if not same or (file.parent / "plan.json").exists():
+        return False
+    with site.journal(request.change) as journal:
+        return journal.history().state in UNTOUCHED
 
 
 def _is_cancelled(site: Site, change: ChangeId) -> bool:
