@@ -367,6 +367,38 @@ def test_two_transactions_on_one_host_exclude_each_other(host: ShHost, old: Buil
     assert host.current == "2.0"
 
 
+DEAD = ("999999999.1.no-boot", "999999998.2.no-boot", "999999997.3.no-boot")  # process, when it started, boot
+
+
+@pytest.mark.parametrize("deaths", [1, 2, 3])
+def test_a_lock_is_taken_from_a_dead_holder_though_others_died_at_taking_it(
+    host: ShHost, old: Build, deaths: int
+) -> None:
+    links = [host.state / "lock", *(host.state / f"gone.{dead}" for dead in DEAD)]
+    for link, dead in zip(links, DEAD[:deaths], strict=False):
+        link.symlink_to(dead)
+    (host.state / "gone.999999996.4.no-boot").symlink_to(DEAD[0])  # by one who died when all was done
+    new = make_build(host.folder, "2.0")
+    host.send(new)
+
+    fact = host.apply(new, base="1.0")
+
+    assert fact["outcome"] == "upgraded", fact
+    assert [path.name for path in host.state.iterdir() if path.is_symlink()] == []
+
+
+def test_a_lock_stays_when_a_living_one_is_about_to_take_it(host: ShHost, old: Build) -> None:
+    stat = Path("/proc/self/stat").read_text().rpartition(") ")[2].split()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    (host.state / "lock").symlink_to(DEAD[0])
+    (host.state / f"gone.{DEAD[0]}").symlink_to(f"{os.getpid()}.{stat[19]}.{boot}")
+
+    fact = host.apply(make_build(host.folder, "2.0"), base="1.0", wait_seconds=0)
+
+    assert (fact["outcome"], fact["step"]) == ("failed", "lock")
+    assert (host.state / "lock").is_symlink()
+
+
 def test_a_later_change_on_top_must_go_back_first(host: ShHost, old: Build) -> None:
     new, newest = make_build(host.folder, "2.0"), make_build(host.folder, "3.0")
     host.install(new, KEY)

@@ -46,7 +46,7 @@ read_journal() {
 }
 
 # The lock is a link whose text names its holder, so that making it and naming the holder are one act. A holder that is gone
-# (process ended, or the host booted) is set aside by whoever makes the folder named after it.
+# (process ended, or the host booted) is set aside by whoever makes the link named after it (`clear_left`).
 take_lock() {
     [ -d "$state" ] || mkdir -p "$state" 2>/dev/null || refuse rights "could not make $state"
     # Not $$: in a conversation every call is a process of its own.
@@ -55,18 +55,29 @@ take_lock() {
     tries=$((wait_seconds * 5 + 1)) unwritable=0
     until why=$(ln -sn "$me" "$state/lock" 2>&1); do
         holder=$(readlink "$state/lock") || { stand_without_lock "${why##*: }"; continue; }
-        if is_gone "$holder" && mkdir "$state/gone.$holder.$boot" 2>/dev/null; then
-            [ "$(readlink "$state/lock")" != "$holder" ] || rm -f "$state/lock"
-            rmdir "$state/gone.$holder.$boot"
-            continue
-        fi
+        if is_gone "$holder" && clear_left "$state/lock" "$holder"; then continue; fi
         tries=$((tries - 1))
         [ "$tries" -gt 0 ] || refuse lock "another transaction runs on this host: process ${holder%%.*}"
         sleep "$nap"
     done
     lock=held
+    for left in "$state"/gone.*; do # by one who died when the work was done; most hosts have none
+        [ ! -L "$left" ] || rm -f "$left"
+    done
     output=$state/output.$$
     tick
+}
+
+# Whoever removes what a dead one left holds a link named after the dead one meanwhile, so that nobody removes what a live one
+# has made since. Who dies at it leaves that link, which is removed in the same way.
+clear_left() { # link, and the dead holder that it names; true when one of the two is gone
+    if ln -sn "$me" "$state/gone.$2" 2>/dev/null; then
+        [ "$(readlink "$1")" != "$2" ] || rm -f "$1"
+        rm -f "$state/gone.$2"
+        return 0
+    fi
+    set -- "$state/gone.$2" "$(readlink "$state/gone.$2")"
+    [ -n "$2" ] && is_gone "$2" && clear_left "$1" "$2"
 }
 
 # No lock could be made, and nobody holds it: it was given back just now, or the disk takes nothing more (what `-w` says is not
