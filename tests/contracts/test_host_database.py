@@ -118,6 +118,7 @@ REHEARSED = {
     "commit": (f"{ADD} COMMIT; DROP TABLE result", "whole", "SQLSTATE 0A000"),
     "rows lost": ("DELETE FROM result WHERE id > 15", "whole", "public.result had 20 rows and has 15"),
     "too long": ("SELECT pg_sleep(20)", "each", "SQLSTATE 57014"),
+    "too long in a transaction": ("SELECT pg_sleep(20)", "whole", "SQLSTATE 57014"),
 }  # fmt: skip
 
 
@@ -137,6 +138,22 @@ def test_a_migration_that_can_not_work_is_found_while_the_old_version_serves(
     assert (host.everything(), host.calls, host.databases()) == (before, calls, set())
     assert host.facts[-1] == "failed"
     assert not trap.exists()
+
+
+@pytest.mark.parametrize("way", ["whole", "each"])
+def test_a_migration_waits_for_a_lock_no_longer_than_it_may(
+    host: UpgradedDatabase, old: DatabaseBuild, way: str
+) -> None:
+    """The databases of a server share what is said of them: somebody holds that, and it is waited for."""
+    taken = f"COMMENT ON DATABASE {DATABASE} IS 'in use'"
+    before = host.everything()
+
+    with host.cluster.holding(taken):
+        fact = host.apply(host.program("2.0", host.sql(taken, way)), base="1.0", lock_seconds=1)
+
+    assert (fact["outcome"], fact["changed"], fact["current"], fact["step"]) == ("failed", False, "1.0", "migration")
+    assert "SQLSTATE 55P03" in fact["detail"]
+    assert host.everything() == before
 
 
 def only_for_real(then: str) -> str:
