@@ -59,10 +59,13 @@ def requested(night: Night, *words: str) -> list[str]:
 
 def signed(night: Night, *words: str) -> list[str]:
     changes = requested(night, *words)
-    for change in changes:
-        typed(night, ENGINEER, "plan", change)
-        for person in (INFORMATION, HEAD):
-            typed(night, person, "sign", change, "--yes")
+    planned = typed(night, ENGINEER, "plan", changes[-1], "--together").json()["plans"]
+    assert [one["plan"]["change"] for one in planned] == changes
+    typed(night, INFORMATION, "sign", changes[0], "--yes")  # one by itself: what is typed next goes on after it
+    for person, before in ((INFORMATION, 1), (HEAD, 0)):
+        told = typed(night, person, "sign", changes[-1], "--together", "--yes").json()["changes"]
+        assert [(one["change"], one["plan"]) for one in told] == [(p["plan"]["change"], p["digest"]) for p in planned]
+        assert [one["record"] is None for one in told] == [n < before for n in range(len(changes))]
     return changes
 
 

@@ -22,6 +22,7 @@ from upgrader.domain.names import ChangeId, HostName, SystemId, Version
 from upgrader.domain.releases.release import Release
 from upgrader.flow.applying.apply import apply_change
 from upgrader.flow.applying.comes_after import as_left_by, check_comes_after
+from upgrader.flow.approval.together import check_one_after_the_other
 from upgrader.flow.closing.soak import soak_change
 
 HIS, LIS, CASHIER = SystemId("his"), SystemId("lis"), SystemId("cashier")
@@ -141,6 +142,14 @@ def test_a_later_change_waits_until_the_one_before_it_was_found_stable_by_the_pl
     soak_change(hospital.site(), CHANGE, hospital.progress, wait=True)
     assert refusal(hospital, later) == ""
     assert refusal(hospital, replace(later, comes_after=Digest.of(b"another plan"))) == "joint-not-stable"
+
+
+def test_a_plan_that_names_another_plan_than_the_one_before_it_is_not_signed_together() -> None:
+    first, second = joint_plan(0), joint_plan(1)
+
+    check_one_after_the_other([first, replace(second, comes_after=first.digest)])
+    with pytest.raises(Refused, match="joint-plan-replaced"):
+        check_one_after_the_other([first, replace(second, comes_after=Digest.of(b"another plan"))])
 
 
 def refusal(hospital: Hospital, plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""upgrader sign CHANGE [approve|reject|withdraw] [--paper SCAN --person WHO]"""
+"""upgrader sign CHANGE [approve|reject|withdraw] [--together] [--paper SCAN --person WHO]"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--reason", default="", metavar="TEXT", help=texts("cli.option.reason"))
     @click.option("--paper", "scan", type=SCAN, help=texts("cli.sign.paper"))
     @click.option("--person", callback=name_of(PersonId), help=texts("cli.sign.person"))
+    @click.option("--together", is_flag=True, help=texts("cli.sign.together"))
     @click.option("--yes", is_flag=True, help=texts("cli.sign.yes"))
     @pass_desk
     def sign(
@@ -46,6 +47,7 @@ def command(texts: Texts) -> click.Command:
         scan: Path | None,
         person: PersonId | None,
         *,
+        together: bool,
         yes: bool,
     ) -> None:
         if scan is not None and person is None:
@@ -54,6 +56,11 @@ def command(texts: Texts) -> click.Command:
         from upgrader.flow.approval.debts import unpaid_debt
 
         site = desk.open()
+        if together:
+            if person is not None or unpaid_debt(site, change):
+                raise click.UsageError(desk.texts("cli.sign.one-by-one"))
+            _sign_together(desk, site, change, word, yes=yes)
+            return
         if unpaid_debt(site, change):
             if person is not None:
                 raise Refused("debt-needs-key", change=change, person=person)
@@ -81,6 +88,29 @@ def _sign(desk: Desk, site: Site, plan: Plan, word: Word, *, yes: bool) -> Appro
     record = sign_plan(site, plan, word)
     desk.say(desk.texts("said.signed", **render.plain_record(record)))
     return record
+
+
+def _sign_together(desk: Desk, site: Site, change: ChangeId, word: Word, *, yes: bool) -> None:
+    """All plans of one request are shown before the one question; then each is signed under its own digest."""
+    from upgrader.flow.approval.together import plans_to_sign, sign_together
+
+    plans = plans_to_sign(site, change)
+    for plan in plans:
+        desk.say(*render.plan(plan, desk.texts), "")
+    if not yes:
+        told = ", ".join(f"{plan.change} {plan.digest.short}" for plan in plans)
+        said = {"person": site.person, "decision": word.decision, "count": len(plans), "plans": told}
+        click.confirm(desk.texts("ask.together", **said), abort=True, err=True)
+    answers = []
+    for plan, record in sign_together(site, plans, word):
+        if record is None:
+            desk.say(desk.texts("said.signed-before", change=plan.change, plan=plan.digest.short))
+        else:
+            desk.say(desk.texts("said.signed", **render.plain_record(record)))
+        signed = render.plain_record(record) if record is not None else None
+        answers.append({"change": plan.change, "plan": plan.digest.hex, "record": signed})
+    desk.answer({"format": "upgrader.signed-together/1", "changes": answers})
+    desk.next("next.approvals", change=plans[-1].change)
 
 
 def _attest(desk: Desk, site: Site, plan: Plan, word: Word, paper: OnPaper, *, yes: bool) -> ApprovalRecord:

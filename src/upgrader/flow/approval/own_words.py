@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from upgrader.domain.approval.record import ApprovalRecord, Decision, PaperRecord, read_record
 from upgrader.domain.changes.plan import Plan
 from upgrader.domain.errors import Refused
-from upgrader.domain.names import PersonId
+from upgrader.domain.names import PersonId, RoleId
 from upgrader.flow import repository
 from upgrader.flow.site import Site
 
@@ -25,6 +25,14 @@ def time_of_next_word(site: Site, plan: Plan, person: PersonId, decision: Decisi
     if decision is Decision.WITHDRAW and not standing:
         raise Refused("nothing-to-withdraw", change=plan.change, plan=plan.digest.short, person=person)
     return max([site.clock(), *(record.issued + SECOND for record in said)])
+
+
+def said_already(site: Site, plan: Plan, person: PersonId, decision: Decision, role: RoleId) -> bool:
+    """Whether the person's last word on this plan, by key and in this role, is this decision and still holds."""
+    last = max(_own_words(site, plan, person), key=lambda record: record.issued, default=None)
+    if last is None or isinstance(last, PaperRecord):
+        return False
+    return (last.decision, last.role) == (decision, role) and site.clock() < last.expires
 
 
 def _own_words(site: Site, plan: Plan, person: PersonId) -> Iterator[ApprovalRecord]:
