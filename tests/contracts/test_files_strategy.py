@@ -238,6 +238,22 @@ def test_power_lost_at_any_fact_ends_in_one_whole_set(place: PlaceHost, moment: 
     assert not list(place.target.rglob("*.upgrader-*"))
 
 
+def test_a_host_taken_back_before_the_first_file_was_replaced_still_knows_its_build(place: PlaceHost) -> None:
+    place.extra = as_vendor_knows(place)
+    first = make_set(place.folder, "1.1", **new_files())
+    place.apply(first, base="1.0")
+    place.run("confirm", first)
+    place.extra = ""
+    second = make_set(place.folder, "1.2", **new_files(version="1.2\n"))
+    place.send(second)
+    place.run_crashing("apply", second, "switch-started", base="1.1", key=LATER)
+
+    place.run("revert", second, key=LATER)
+
+    told = place.run("status", first)
+    assert (told["current"], told["digest"]) == ("1.1", first.sha256)
+
+
 def test_a_zip_is_a_set_of_files_too(place: PlaceHost) -> None:
     path = place.folder / "set.zip"
     with zipfile.ZipFile(path, "w") as archive:

@@ -70,6 +70,7 @@ strategy_prepare() {
     mkdir -p "$kept/before" || lose space "could not make $kept"
     { : >"$kept/added" && : >"$kept/folders"; } || lose space 'disk full'
     known_files "$state/known" >"$kept/known" || lose space 'disk full'
+    [ ! -r "$state/installed" ] || cp "$state/installed" "$kept/installed" || lose space 'disk full'
     cp "$paths" "$kept/renewed" || lose space 'disk full'
     while IFS= read -r path; do
         keep_and_lay_beside || lose space "$path could not be kept, or laid beside: $(last_words)"
@@ -149,7 +150,6 @@ strategy_switch() {
     while IFS= read -r path; do
         [ ! -e "$place/$path$beside" ] || mv -f "$place/$path$beside" "$place/$path" 2>"$output" || return 1
     done <"$kept/renewed"
-    [ ! -r "$state/installed" ] || [ -e "$kept/installed" ] || cp "$state/installed" "$kept/installed"
     printf '%s %s\n' "$version" "$sha256" >"$state/installed" || return 1
     sync -f "$place" 2>/dev/null || sync
     strategy_read
