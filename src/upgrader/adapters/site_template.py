@@ -31,6 +31,12 @@ def _files(path: Path) -> list[Path]:
     return [file for file in sorted(path.rglob("*")) if file.is_file() and not LEFT_OUT & set(file.parts)]
 
 
+def service_unit(program: Path) -> str:
+    """The systemd unit of the service (systemd.service(5)), which starts this program."""
+    unit = (template_folder() / "systemd" / "upgrader-serve.service").read_text(encoding="utf-8")
+    return unit.replace("ExecStart=/opt/upgrader/bin/upgrader ", f"ExecStart={program} ")
+
+
 def inventory_files(folder: Path | None) -> Mapping[str, bytes]:
     """The inventory that a new site starts with: a given one, or the empty one of the reference site."""
     folder = folder or template_folder() / "inventory"

@@ -115,7 +115,7 @@ def _say_joint(desk: Desk, asked: Sequence[Requested]) -> None:
         release = f"{one.request.system} {one.request.version}"
         desk.say(desk.texts("said.requested-joint", change=one.request.change, release=release, file=one.file))
     desk.answer(render.requested_joint_json(asked))
-    desk.next("next.plan", change=asked[0].request.change)
+    desk.next("next.plan-together", change=asked[0].request.change)
 
 
 def _say(desk: Desk, site: Site, requested: Requested) -> None:

@@ -1,9 +1,11 @@
-"""upgrader serve [--interval 20s] [--once]"""
+"""upgrader serve [--interval 20s] [--once] [--unit]"""
 
 import os
 import signal
+import sys
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 import click
 
@@ -41,8 +43,12 @@ def command(texts: Texts) -> click.Command:
     @click.command("serve", help=texts("cli.serve.help"), short_help=texts("cli.serve.short"))
     @click.option("--interval", default="20s", show_default=True, callback=duration, help=texts("cli.serve.interval"))
     @click.option("--once", is_flag=True, help=texts("cli.serve.once"))
+    @click.option("--unit", is_flag=True, help=texts("cli.serve.unit"))
     @pass_desk
-    def serve(desk: Desk, interval: timedelta, *, once: bool) -> int:
+    def serve(desk: Desk, interval: timedelta, *, once: bool, unit: bool) -> int:
+        if unit:
+            _show_unit(desk)
+            return 0
         from upgrader.flow.service.serve import serve as serve_until_asked
 
         workers: Workers[Outcome] = Workers()
@@ -65,3 +71,12 @@ def command(texts: Texts) -> click.Command:
         return worst
 
     return serve
+
+
+def _show_unit(desk: Desk) -> None:
+    """The unit that starts the program of this installation."""
+    from upgrader.adapters.site_template import service_unit
+
+    text = service_unit(Path(sys.executable).parent / "upgrader")
+    desk.say(text.rstrip("\n"))
+    desk.answer({"format": "upgrader.service-unit/1", "unit": text})
