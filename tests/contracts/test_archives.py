@@ -119,6 +119,7 @@ BAD_MEMBERS = {
     "extended": ([member("a", pax_headers={"SCHILY.xattr.security.capability": "x"})], "archive-extended-header"),
     "sparse, new": ([member("a", pax_headers={"GNU.sparse.major": "7"})], "archive-extended-header"),
     "huge extension": ([member("a", pax_headers={"comment": os.urandom(40_000).hex()})], "archive-header-too-large"),
+    "folder with content": ([member("a", b"12345", type=tarfile.DIRTYPE)], "archive-damaged"),
     "no file": ([folder("a")], "archive-empty"),
     "nothing": ([], "archive-empty"),
     "zeros": ([member("a", bytes(50_000_000))], "archive-ratio"),
@@ -253,6 +254,16 @@ def test_whatever_byte_is_damaged_only_a_refusal_leaves(
     assert facts.files in (1, 2)
 
 
+def test_what_the_system_does_not_give_is_told_in_its_words(tmp_path: Path) -> None:
+    (tmp_path / "build.tar.gz").mkdir()
+
+    with pytest.raises(Refused) as caught:
+        inspect_build(tmp_path / "build.tar.gz")
+
+    assert caught.value.code == "drop-unreadable"
+    assert caught.value.fields["found"] == "Is a directory"
+
+
 # Zip
 
 GOOD_ZIP = [
@@ -315,6 +326,25 @@ def extra(kind: int, value: bytes) -> bytes:
 ONE = ZipMember("a", b"1" * 600)
 LONG = ONE.content
 QUINES = zip_bytes([ONE])
+TWO = zip_bytes([ONE, ZipMember("b")])
+DIRECTORY_OF_ONE = QUINES[
+    QUINES.index(b"PK\1\2") : -22
+]  # the end record has 22 bytes: size and start of the directory are at 12 and 16
+
+
+def with_end(content: bytes, *, size: int) -> bytes:
+    """The archive, whose end record says another size of the directory."""
+    return content[:-10] + struct.pack("<L", size) + content[-6:]
+
+
+def longer(content: bytes, by: int) -> bytes:
+    """The archive of one stored member, which both headers say to be longer than it is."""
+    changed, central = bytearray(content), content.index(b"PK\1\2")
+    for at in (18, 22, central + 20, central + 24):
+        struct.pack_into("<L", changed, at, struct.unpack_from("<L", changed, at)[0] + by)
+    return bytes(changed)
+
+
 BAD_ZIPS: dict[str, tuple[bytes, str]] = {
     # names
     "absolute": (zip_bytes([ZipMember("/etc/cron.d/x")]), "archive-name-outside"),
@@ -408,6 +438,20 @@ BAD_ZIPS: dict[str, tuple[bytes, str]] = {
     "a zip in the comment": (zip_bytes([ONE], comment=b"PK\x05\x06" + bytes(18)), "archive-goes-on"),
     "a comment that hides": (zip_bytes([ONE], comment=b"\0\0"), "archive-goes-on"),
     "more members than are counted": (zip_bytes([ONE, ZipMember("b")], count=1), "archive-goes-on"),
+    "an entry that is not counted": (
+        with_end(QUINES[:-22] + DIRECTORY_OF_ONE + QUINES[-22:], size=2 * len(DIRECTORY_OF_ONE)),
+        "archive-goes-on",
+    ),
+    "an entry that is none": (QUINES.replace(b"PK\1\2", b"PK\1\3"), "archive-damaged"),
+    "a header beside the content that is none": (
+        TWO[: TWO.rindex(b"PK\3\4")] + b"PK\3\5" + TWO[TWO.rindex(b"PK\3\4") + 4 :],
+        "archive-damaged",
+    ),
+    "a directory beyond all measure": (with_end(QUINES, size=64 * 1024 * 1024 + 1), "archive-header-too-large"),
+    "a content that ends in the directory": (
+        longer(zip_bytes([ZipMember("a", b"12", method=0)]), by=20),
+        "archive-overlap",
+    ),
     "fewer members than are counted": (zip_bytes([ONE], count=2), "archive-damaged"),
     "one content for two": (zip_bytes([ONE, ZipMember("b", LONG, local_name=b"a")], offsets=[0, 0]), "archive-overlap"),
     "a member inside another": (zip_bytes([ZipMember("a", QUINES, method=0), ONE], offsets=[0, 31]), "archive-overlap"),
