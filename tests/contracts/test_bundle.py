@@ -324,3 +324,15 @@ def _piece(name: str, content: bytes) -> bytes:
 
 def _ssh_keygen(*arguments: str) -> None:
     subprocess.run(["ssh-keygen", *arguments], check=True, capture_output=True)
+
+
+def test_a_bundle_that_nobody_could_read_again_is_not_written(
+    tmp_path: Path, seal: Seal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("upgrader.adapters.state.bundle.LARGEST_BUNDLE", 1000)
+
+    with pytest.raises(Refused) as caught:
+        write_bundle(tmp_path / "a.tar", FILES, STATEMENT, seal.signature, secrets=())
+
+    assert caught.value.code == "evidence-too-large"
+    assert list(tmp_path.iterdir()) == []

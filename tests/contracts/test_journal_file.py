@@ -320,3 +320,13 @@ def test_thousands_of_facts_do_not_slow_down(path: Path, monkeypatch: pytest.Mon
         first, last = spend(1000), (spend(3000), spend(1000))[1]
 
     assert last < 2 * first + timedelta(milliseconds=50)
+
+
+def test_a_journal_that_can_not_be_opened_says_so_before_anything_is_done(path: Path) -> None:
+    path.mkdir(parents=True)
+
+    with pytest.raises(PreflightFailed) as caught, JournalFile(path) as journal:
+        journal.write(Event.CHANGE_REQUESTED, {}, at=NOW, actor="li.na")
+
+    assert caught.value.code == "journal-not-written"
+    assert caught.value.fields["reason"] == "Is a directory"

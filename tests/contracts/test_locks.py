@@ -163,3 +163,18 @@ def test_a_file_system_that_takes_no_locks_is_refused(
 def test_no_name_and_bad_names_are_mistakes_of_the_program(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(ValueError, match="lock"), Locks(tmp_path / "locks").hold(names, "apply", "li.na", NOW):
         pass
+
+
+def test_a_file_system_that_fails_at_locking_is_told_in_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(descriptor: int) -> bool:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("upgrader.adapters.state.locks.try_lock", fails)
+
+    with pytest.raises(PreflightFailed) as caught, Locks(tmp_path).hold(["host-01"], "apply", "li.na", NOW):
+        pass
+
+    assert caught.value.code == "lock-not-possible"
+    assert caught.value.fields == {"name": "host-01", "reason": "Input/output error"}

@@ -344,3 +344,15 @@ def test_where_a_token_is_asked_for_no_other_key_counts(li_na: Key, signature: b
     claim = claim_of(signature, li_na.public, Proof.TOUCH)
 
     assert refusal(lambda: ssh_signatures.verify(claim, NOW)).code == "key-without-token"
+
+
+def test_without_ssh_keygen_nothing_is_signed(
+    keys: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(PreflightFailed) as caught:
+        sign(RECORD, APPROVAL, keys["li.na"])
+
+    assert caught.value.code == "signing-failed"
+    assert caught.value.fields["reason"] == "ssh-keygen: No such file or directory"
