@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 ADDRESS = "127.0.83.1"
-PATIENCE = 60.0  # seconds for which a bad link waits at most until what came over it has been kept
+PATIENCE = 1.0  # seconds for which a bad link holds each chunk back until what came over it has been kept
 SSHD = """\
 Port {port}
 ListenAddress {address}
@@ -92,9 +92,10 @@ def _wait(port: int) -> None:
 
 @dataclass(slots=True)
 class BadLink:
-    """A way to a server on which each connection carries at most so many bytes back, then is cut; None is all.
+    """A way to a server on which each connection is cut after so many bytes back; None is never, 0 is at once.
 
-    A connection that carried something is cut when `kept` says that it has been put away, however slow the reader is.
+    A connection that carried something goes on, slowly, until `kept` says that enough of it has been put away: neither
+    a slow reader nor one that has things sent twice decides where it breaks.
     """
 
     to: int
@@ -133,8 +134,7 @@ def _carry(source: socket.socket, target: socket.socket, budget: int | None, kep
     carried = 0
     with suppress(OSError):
         while chunk := source.recv(16384):
-            if budget is not None and carried + len(chunk) > budget:
-                _wait_until(kept, PATIENCE if carried else 0)
+            if budget is not None and carried + len(chunk) > budget and (not budget or _wait_for(kept)):
                 break
             carried += len(chunk)
             target.sendall(chunk)
@@ -143,10 +143,11 @@ def _carry(source: socket.socket, target: socket.socket, budget: int | None, kep
             one.shutdown(socket.SHUT_RDWR)
 
 
-def _wait_until(fact: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not fact() and time.monotonic() < end:
-        time.sleep(0.05)
+def _wait_for(fact: Callable[[], bool]) -> bool:
+    end = time.monotonic() + PATIENCE
+    while not (found := fact()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return found
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from contracts.file_servers import (
 )
 from upgrader.adapters.builds.vendor_drop import DropPapers, VendorDrop
 from upgrader.adapters.sources import Credentials, Quarantine, Source, open_drop, transfer
+from upgrader.adapters.sources.sftp import SftpServer
 from upgrader.domain.approval.trust import Server, Trust
 from upgrader.domain.errors import BadInput, Integrity, PreflightFailed, Refused, UpgraderError
 from upgrader.domain.releases.source import read_address
@@ -318,6 +320,34 @@ def test_a_link_that_stays_broken_is_gone_on_with_by_the_next_command(
         assert desk.fetch(over_sftp(sshd, folder, link.port)) == files
         first = next(line for line in desk.told if line.startswith(f"progress.fetching {BUILD}"))
         assert int(first.split()[-1]) > 20
+
+
+def test_a_link_that_breaks_while_more_is_asked_for_prints_nothing(
+    desk: Desk, sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loud: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", loud.append)
+    build = os.urandom(12_000_000)
+    (tmp_path / BUILD).write_bytes(build)
+    place = tmp_path / "here" / BUILD
+    place.parent.mkdir()
+
+    def begun() -> bool:
+        part = place.with_name(f"{BUILD}.part")
+        return part.exists() and part.stat().st_size > 100_000
+
+    with BadLink(sshd.port, [1_000_000, 9_000_000, None], begun).open() as link:
+        address = read_address(f"sftp://{sshd.user}@{ADDRESS}:{link.port}{tmp_path}")
+        assert address is not None
+        server = SftpServer(address, frozenset({sshd.fingerprints["ed25519"]}), Credentials(identity=sshd.client_key))
+        assert transfer.Transfer(server, desk.progress).fetch(BUILD, place, 20_000_000)
+
+    for thread in threading.enumerate():
+        if "_prefetch_thread" in thread.name:
+            thread.join(60)
+    assert place.read_bytes() == build
+    assert link.connections == 3
+    assert loud == []
 
 
 def test_parts_that_do_not_fit_together_are_fetched_anew(

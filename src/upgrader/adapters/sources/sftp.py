@@ -3,8 +3,11 @@
 import base64
 import hashlib
 import socket
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from queue import SimpleQueue
 
 import paramiko
 
@@ -14,6 +17,7 @@ from upgrader.domain.releases.source import Address
 
 CONNECT_SECONDS, SILENT_SECONDS = 10, 30
 CHUNK = 32 * 1024  # what one request brings; a larger one would be lost whole when the link breaks in it
+LANES = 8  # requests under way at once: a distant server would be slow otherwise. OpenSSH allows ten a connection
 # A server has a key of several kinds and shows one: each is asked for until it is the one that was said.
 KEY_KINDS = (
     ("ssh-ed25519",),
@@ -36,19 +40,15 @@ class SftpServer:
         try:
             with _translated(name):
                 transport.set_keepalive(5)
-                session = paramiko.SFTPClient.from_transport(transport)
-                if session is None:
+                lane = _lane(transport)
+                if lane is None:
                     raise Refused("source-file-missing", file=name, found="sftp")
-                channel = session.get_channel()
-                if channel is not None:
-                    channel.settimeout(SILENT_SECONDS)
                 path = self._address.folder + name
-                found = session.stat(path)
-                now = f"{found.st_size} {found.st_mtime}"
-                start = offset if stamp == now and offset <= (found.st_size or 0) else 0
-                file = session.open(path, "rb")
-                file.seek(start)
-            yield Download(start, found.st_size or 0, now, _chunks(file, name, (found.st_size or 0) - start))
+                found = lane.stat(path)
+                now, size = f"{found.st_size} {found.st_mtime}", found.st_size or 0
+                start = offset if stamp == now and offset <= size else 0
+                files = _files(transport, lane, path, size - start)
+            yield Download(start, size, now, _chunks(files, name, start, size))
         finally:
             transport.close()
 
@@ -122,17 +122,59 @@ class SftpServer:
             raise PreflightFailed("identity-unusable", file=identity, found=str(error)[:120]) from error
 
 
-def _chunks(file: paramiko.SFTPFile, name: str, size: int) -> Iterator[bytes]:
-    """The rest of the file. Many requests are under way at once: a distant server would be slow otherwise."""
-    with _translated(name):
-        if size:
-            file.prefetch(file.tell() + size, max_concurrent_requests=32)
-    while True:
+def _lane(transport: paramiko.Transport) -> paramiko.SFTPClient | None:
+    """One more session on the connection. Raises SSHException when the server allows no more."""
+    lane = paramiko.SFTPClient.from_transport(transport)
+    channel = lane.get_channel() if lane is not None else None
+    if channel is not None:
+        channel.settimeout(SILENT_SECONDS)
+    return lane
+
+
+def _files(transport: paramiko.Transport, first: paramiko.SFTPClient, path: str, size: int) -> list[paramiko.SFTPFile]:
+    """The file, opened in as many sessions as there is use for and as the server allows.
+
+    Each is read by one thread at a time, and plainly: paramiko's own prefetch asks in a thread that prints a traceback
+    when the link is cut, and on a busy machine has a file sent twice and keeps the whole of it in memory.
+    """
+    files = [first.open(path, "rb")]
+    while len(files) < min(LANES, size // CHUNK):
+        try:
+            lane = _lane(transport)
+        except paramiko.SSHException:
+            break
+        if lane is None:
+            break
+        files.append(lane.open(path, "rb"))
+    return files
+
+
+def _chunks(files: list[paramiko.SFTPFile], name: str, start: int, size: int) -> Iterator[bytes]:
+    """The file from `start` on, in order."""
+    free: SimpleQueue[paramiko.SFTPFile] = SimpleQueue()
+    for file in files:
+        free.put(file)
+
+    def read(offset: int) -> bytes:
+        file = free.get()
+        try:
+            file.seek(offset)
+            return bytes(file.read(min(CHUNK, size - offset)))
+        finally:
+            free.put(file)
+
+    readers = ThreadPoolExecutor(len(files), thread_name_prefix="sftp")
+    asked: deque[Future[bytes]] = deque()
+    try:
         with _translated(name):
-            chunk = file.read(CHUNK)
-        if not chunk:
-            return
-        yield chunk
+            for offset in range(start, size, CHUNK):
+                asked.append(readers.submit(read, offset))
+                if len(asked) > 2 * len(files):
+                    yield asked.popleft().result()
+            while asked:
+                yield asked.popleft().result()
+    finally:
+        readers.shutdown(cancel_futures=True)
 
 
 @contextmanager
