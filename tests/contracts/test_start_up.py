@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from upgrader.adapters.documents import Language, Settings, write_settings
-from upgrader.adapters.documents.settings import read_settings
+from upgrader.adapters.documents.settings_file import read_settings
 from upgrader.adapters.documents.settings_model import read_by_model
 from upgrader.adapters.git.checkout import Checkout
 from upgrader.adapters.programs import distribution_version

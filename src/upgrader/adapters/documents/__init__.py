@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from upgrader.adapters.documents.release import read_release
     from upgrader.adapters.documents.release_draft import draft_release
     from upgrader.adapters.documents.request import read_request, write_request
-    from upgrader.adapters.documents.settings import Language, Settings, read_settings, write_settings
+    from upgrader.adapters.documents.settings import Language, Settings
+    from upgrader.adapters.documents.settings_file import read_settings, write_settings
     from upgrader.adapters.documents.system import read_systems
 
 MODULES = {
@@ -29,7 +30,8 @@ MODULES = {
     "release": ("read_release",),
     "release_draft": ("draft_release",),
     "request": ("read_request", "write_request"),
-    "settings": ("Language", "Settings", "read_settings", "write_settings"),
+    "settings": ("Language", "Settings"),
+    "settings_file": ("read_settings", "write_settings"),
     "system": ("read_systems",),
 }
 
