@@ -31,13 +31,14 @@ from upgrader.domain.changes.heartbeat import Beat
 from upgrader.domain.changes.journal import Entry, History, read_history
 from upgrader.domain.changes.lifecycle import Event
 from upgrader.domain.changes.lock import HeldLock
+from upgrader.domain.changes.notification import Delivery, Notification, Topic
 from upgrader.domain.changes.particulars import Particulars
 from upgrader.domain.changes.plan import Materials, Plan, PlannedHost, make_plan
 from upgrader.domain.changes.playbook import HELD, HostOutcome, HostReport, PlaybookResult, PlaybookRun
 from upgrader.domain.changes.request import Request
 from upgrader.domain.changes.verdict import Measurement, Reading
 from upgrader.domain.digest import Digest
-from upgrader.domain.errors import Integrity, Locked, Refused
+from upgrader.domain.errors import Integrity, Locked, PreflightFailed, Refused
 from upgrader.domain.hospital.calendar import Calendar
 from upgrader.domain.hospital.inspection import Item
 from upgrader.domain.hospital.sighting import Sightings
@@ -47,7 +48,7 @@ from upgrader.domain.papers.sheet import Sheet
 from upgrader.domain.releases.draft import Proposal, Surroundings
 from upgrader.domain.releases.probe import Probe
 from upgrader.domain.releases.release import Build, Release
-from upgrader.flow.site import Site
+from upgrader.flow.site import People, Site
 from upgrader.ports import GroupedHost, InventoryHost, ProbedHost, Tree
 
 
@@ -566,6 +567,43 @@ class Heartbeat:
         return self.beats[-1] if self.beats else None
 
 
+class Gateway:
+    """A notifier that wants to hear of everything; what it was given, and those it is down for."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, Topic]] = []
+        self.down: set[Topic] = set()
+        self.called = 0
+
+    def names(self) -> Sequence[str]:
+        return ("duty-phone",)
+
+    def who_wants(self, topic: Topic) -> Sequence[str]:
+        return self.names()
+
+    def pause(self, name: str) -> float:
+        return 3.0
+
+    def send(self, name: str, notification: Notification, words: Mapping[str, str]) -> None:
+        if notification.topic in self.down:
+            raise PreflightFailed("notification-not-delivered", notifier=name, reason="busy")
+        self.got.append((notification.change, notification.topic))
+
+    def call(self) -> None:
+        self.called += 1
+
+
+class Deliveries:
+    def __init__(self) -> None:
+        self.kept: dict[str, dict[tuple[int, str], Delivery]] = {}
+
+    def tried(self, change: str) -> Sequence[Delivery]:
+        return tuple(self.kept.get(change, {}).values())
+
+    def remember(self, change: str, delivery: Delivery) -> None:
+        self.kept.setdefault(change, {})[delivery.seq, delivery.notifier] = delivery
+
+
 class AtOnce:
     """Workers that do their work when it is given; `broken` work ends without a word."""
 
@@ -678,6 +716,8 @@ class Hospital:
         self.prober = Prober(self.clock)
         self.host_clocks = HostClocks()
         self.heartbeat = Heartbeat()
+        self.notifiers = Gateway()
+        self.deliveries = Deliveries()
         self.is_ending = False
         self.presence = Presence()
         self.paper = Scans()
@@ -728,6 +768,7 @@ class Hospital:
             prober=lambda _: self.prober,
             host_clocks=lambda _: self.host_clocks,
             heartbeat=self.heartbeat,
+            people=People(self.notifiers, self.deliveries, are_told=True, call=self.notifiers.call),
             is_ending=lambda: self.is_ending,
             sleep=self.clock.sleep,
             render_report=_no_report,

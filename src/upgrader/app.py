@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from upgrader.domain.papers.report import ReportView
 from upgrader.flow.closing.verify_evidence import Auditor
 from upgrader.flow.initialise import NewSite, write_site
 from upgrader.flow.repository import EXECUTED
-from upgrader.flow.site import Site
+from upgrader.flow.site import People, Site
 from upgrader.ports import (
     Brakes,
     Builds,
@@ -27,11 +28,13 @@ from upgrader.ports import (
     Heartbeat,
     HostClocks,
     Journal,
+    Journals,
     Locks,
     Patches,
     Presence,
     Prober,
     Secrets,
+    SeenHosts,
     Signatures,
     Tree,
 )
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from upgrader.adapters.git.checkout import Checkout
 
 SETTINGS = "upgrader.yml"
+NOTIFIERS = "notify.yml"  # in the state folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,6 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters.hosts.inventory import AnsibleInventory
     from upgrader.adapters.hosts.known_systems import KnownSystems
     from upgrader.adapters.state import bundle
-    from upgrader.adapters.state.journal_search import JournalSearch
-    from upgrader.adapters.state.sighting_files import SightingFiles
     from upgrader.adapters.trust.trust_files import TrustFiles
     from upgrader.adapters.trust.trusted_mirror import TrustedMirror
 
@@ -87,6 +89,7 @@ def open_site(choices: Choices) -> Site:
     person, key, ssh_key = _who_acts(choices, clone.setting)
     builds, patches = _kept_builds(state)
     secrets = _secrets(state, (key, ssh_key))
+    people = _people(clone.root, state, settings.site, secrets)
     exports = Exports(state / "trees", mirror, EXECUTED)
     return Site(
         id=settings.site,
@@ -99,7 +102,7 @@ def open_site(choices: Choices) -> Site:
         documents=documents,
         systems=KnownSystems(state / "cache" / "systems"),
         inventory=AnsibleInventory(state / "cache" / "inventory"),
-        seen_hosts=SightingFiles(state / "cache" / "host-state"),
+        seen_hosts=_seen_hosts(state / "cache" / "host-state"),
         locks=_locks(state / "locks"),
         brakes=_brakes(state / "brakes"),
         clock=system_clock,
@@ -111,8 +114,8 @@ def open_site(choices: Choices) -> Site:
         hospital=settings.hospital,
         person=person,
         key=key,
-        journal=_journals(state / "changes"),
-        journals=JournalSearch(state / "changes"),
+        journal=_journals(state / "changes", people),
+        journals=_journal_search(state / "changes"),
         export=exports.open,
         with_own_playbooks=exports.with_own_playbooks,
         tree_digest=folder_digest,
@@ -121,6 +124,7 @@ def open_site(choices: Choices) -> Site:
         prober=_probers(ssh_key),
         host_clocks=_host_clocks(ssh_key, settings.clock_tolerance),
         heartbeat=_heartbeat(state),
+        people=people,
         sleep=time.sleep,
         render_report=_render_report,
         bundles=bundle,
@@ -248,18 +252,41 @@ def _brakes(folder: Path) -> Brakes:
     return BrakeFiles(folder)
 
 
-def _journals(folder: Path) -> Callable[[str], AbstractContextManager[Journal]]:
+def _journals(folder: Path, people: People) -> Callable[[str], AbstractContextManager[Journal]]:
     from upgrader.adapters.state.journal_file import JournalFile
     from upgrader.adapters.state.journal_marks import JournalMarks
+    from upgrader.flow.service.telling_journal import TellingJournal
 
     marks = JournalMarks()
 
     @contextmanager
     def open_journal(change: str) -> Iterator[Journal]:
         with JournalFile(folder / change / "journal.jsonl", marks) as journal:
-            yield journal
+            yield TellingJournal(journal, people.call) if people.are_told else journal
 
     return open_journal
+
+
+def _journal_search(folder: Path) -> Journals:
+    from upgrader.adapters.state.journal_search import JournalSearch
+
+    return JournalSearch(folder)
+
+
+def _seen_hosts(folder: Path) -> SeenHosts:
+    from upgrader.adapters.state.sighting_files import SightingFiles
+
+    return SightingFiles(folder)
+
+
+def _people(clone: Path, state: Path, site: SiteId, secrets: Secrets) -> People:
+    from upgrader.adapters.notifiers import Notifiers
+    from upgrader.adapters.notifiers.beside import notify_beside
+    from upgrader.adapters.state.deliveries import DeliveryFiles
+
+    file = state / NOTIFIERS
+    notifiers, deliveries = Notifiers(file, site, secrets), DeliveryFiles(state / "notifications")
+    return People(notifiers, deliveries, os.path.lexists(file), partial(notify_beside, clone, state))
 
 
 def _render_report(view: ReportView) -> str:

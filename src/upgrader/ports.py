@@ -16,6 +16,7 @@ from upgrader.domain.changes.journal import Entry, History
 from upgrader.domain.changes.late import Workstation
 from upgrader.domain.changes.lifecycle import Event
 from upgrader.domain.changes.lock import HeldLock
+from upgrader.domain.changes.notification import Delivery, Notification, Topic
 from upgrader.domain.changes.particulars import Particulars
 from upgrader.domain.changes.plan import PlannedHost
 from upgrader.domain.changes.playbook import HostReport, PlaybookResult, PlaybookRun
@@ -257,6 +258,22 @@ class Heartbeat(Protocol):
 
     def beat(self, beat: Beat) -> None: ...
     def last(self) -> Beat | None: ...
+
+
+class Notifiers(Protocol):
+    """Whom the controller tells of what. A message that does not arrive is PreflightFailed."""
+
+    def names(self) -> Sequence[str]: ...
+    def who_wants(self, topic: Topic) -> Sequence[str]: ...
+    def pause(self, name: str) -> float: ...
+    def send(self, name: str, notification: Notification, words: Mapping[str, str]) -> None: ...
+
+
+class Deliveries(Protocol):
+    """Which messages arrived. For people; nothing is decided by it."""
+
+    def tried(self, change: str) -> Sequence[Delivery]: ...
+    def remember(self, change: str, delivery: Delivery) -> None: ...
 
 
 class Workers(Protocol[T]):

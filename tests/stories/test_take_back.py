@@ -1,10 +1,12 @@
 """The way back: by a person's word, after a dead controller, and when hosts do not answer."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from upgrader.lab.hospital import ENGINEER, OWNER, Hospital
 pytestmark = pytest.mark.lab
 
 BASE, GOOD = "3.1.9", "3.5.10"
+PATIENCE = 240  # seconds until something that has to come is given up
 
 
 def versions(hospital: Hospital) -> set[str]:
@@ -27,8 +30,9 @@ def assert_served(hospital: Hospital) -> None:
         assert host.name in appointment_on(host)
 
 
-def test_a_person_takes_a_change_back_during_its_soak(hospital: Hospital) -> None:
+def test_a_person_takes_a_change_back_during_its_soak_and_people_are_told(hospital: Hospital, tmp_path: Path) -> None:
     change = hospital.change_ready(GOOD, "--wave-size", "3")
+    notify = tell_people(hospital, tmp_path)
     hospital.upgrader(ENGINEER, "apply", change)
     assert versions(hospital) == {GOOD}
 
@@ -38,6 +42,9 @@ def test_a_person_takes_a_change_back_during_its_soak(hospital: Hospital) -> Non
     assert taken["counts"] == {"rolled-back": 3}
     assert versions(hospital) == {BASE}
     assert_served(hospital)
+    wait_for(lambda: topics(tmp_path, change) == ["begun", "soaking", "going-back", "taken-back"])
+    wait_for(lambda: "4 messages did not reach dead" in hospital.upgrader(ENGINEER, "status", change).out)
+    notify.unlink()
     again = hospital.upgrader(ENGINEER, "--json", "rollback", change, "--reason", "once more", check=False)
     assert again.code == 10
     assert again.json()["code"] == "change-not-in-state"
@@ -107,6 +114,39 @@ def test_a_host_that_is_gone_for_good_gets_an_owner_and_the_change_comes_to_an_e
     again = hospital.upgrader(ENGINEER, "--json", "close", change, "--to", str(tmp_path / "again")).json()
     assert Path(again["bundle"]).read_bytes() == Path(closed["bundle"]).read_bytes()
     assert versions(hospital) == {BASE}
+
+
+def tell_people(hospital: Hospital, folder: Path) -> Path:
+    """A notify.yml with a gateway that works, and one that never answers."""
+    (folder / "send").write_text(f"#!/bin/sh\ncat >>{folder}/sent\n", encoding="utf-8")
+    (folder / "hang").write_text("#!/bin/sh\nsleep 600\n", encoding="utf-8")
+    for program in ("send", "hang"):
+        (folder / program).chmod(0o755)
+    notify = hospital.state / "notify.yml"
+    notify.write_text(
+        f"""\
+notifiers:
+  - {{name: duty, by: command, run: [{folder}/send], per_minute: 600}}
+  - {{name: dead, by: command, run: [{folder}/hang], per_minute: 600, timeout: 1s}}
+""",
+        encoding="utf-8",
+    )
+    notify.chmod(0o644)
+    return notify
+
+
+def topics(folder: Path, change: str) -> list[str]:
+    sent = folder / "sent"
+    lines = sent.read_text(encoding="utf-8").splitlines() if sent.exists() else []
+    messages = [json.loads(line) for line in lines]
+    return [message["topic"] for message in messages if message["change"] == change]
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < until, "it did not come"
+        time.sleep(0.2)
 
 
 def stop_when(

@@ -24,6 +24,7 @@ from upgrader.domain.approval.record import Decision, Result, TestStage
 from upgrader.domain.changes.demand import DemandKind
 from upgrader.domain.changes.forecast import Ground
 from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.notification import Topic
 from upgrader.domain.changes.particulars import ChangeClass, ChangeType, ProtectionLevel, Risk
 from upgrader.domain.changes.playbook import HostOutcome
 from upgrader.domain.changes.request import Kind, WhenUnstable
@@ -124,7 +125,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "debt": ["open", "overdue", "paid"],
     "decision": Decision,
     "doctor": [f"program-{name}" for name in QUESTIONS]
-    + ["state", "person", "key", "trust", "repository", "inventory", "systems"],
+    + ["state", "person", "key", "trust", "repository", "inventory", "notifiers", "systems"],
     "ending": Ending,
     "event": [event.name.lower() for event in TOLD_EVENTS],
     "ground": Ground,
@@ -139,6 +140,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "form.block": Block,
     "form.field": Field,
     "form.missing": [Missing.ASKED, Missing.TESTED],
+    "notify": Topic,
     "work": ["job-defer", "job-fail", "interface", "interface-replay"],
     "form.phrase": [
         *("affected", "notice-owners", "stands-in"),
@@ -195,7 +197,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "signature": SignatureState,
     "role": ["people"],
     "serve": [
-        *("began", "waits", "ended", "unreadable", "broken", "over", "expired", "debt-overdue"),
+        *("began", "waits", "ended", "unreadable", "broken", "over", "expired", "debt-overdue", "nobody-told"),
         *("last-look", "busy", "silent", "never"),
     ],
     "serve.begun": [Duty.GO_ON, Duty.GO_BACK],

@@ -7,10 +7,12 @@ import pytest
 import builders
 from fakes import AtOnce, Break, Hospital, Killed
 from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.notification import Topic
 from upgrader.domain.changes.schedule import scheduled
-from upgrader.domain.errors import ExitCode, Locked, Refused
+from upgrader.domain.errors import BadInput, ExitCode, Locked, Refused
 from upgrader.flow.applying.apply import apply_change
 from upgrader.flow.applying.roll_back import roll_back_change
+from upgrader.flow.service.notify import notify_people
 from upgrader.flow.service.schedule import schedule_change, withdraw
 from upgrader.flow.service.serve import Said, Service, serve
 from upgrader.language import Language, Texts
@@ -305,3 +307,27 @@ def test_every_line_has_words(language: Language) -> None:
     assert any("clock-differs" in line and "→" in line for line in lines)
     assert all(line.startswith("2026-11-21 23:0") for line in lines if line)
     assert "{" not in "".join(lines)
+
+
+def test_a_wrong_list_of_whom_to_tell_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    night = opened(Night().scheduled())
+
+    def wrong(topic: Topic) -> list[str]:
+        raise BadInput("document-invalid", file="notify.yml", count=1)
+
+    monkeypatch.setattr(night.hospital.notifiers, "who_wants", wrong)
+    night.tick()
+
+    assert [line.fields["code"] for line in night.said("serve.nobody-told")] == ["document-invalid"]
+    assert night.installed == ALL_NEW
+
+
+def test_people_are_called_until_nobody_is_owed_a_message() -> None:
+    night = opened(Night().scheduled())
+    night.tick()
+    night.tick()
+
+    assert night.hospital.notifiers.called == 2
+    assert [one.reason for one in notify_people(night.hospital.site(), lambda one: {})] == ["", ""]
+    night.tick()
+    assert night.hospital.notifiers.called == 2

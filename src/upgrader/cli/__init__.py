@@ -33,6 +33,7 @@ VERBS: Mapping[str, str] = {
     "apply": "apply",
     "debts": "debts",
     "status": "status",
+    "notify": "notify",
     "locks": "locks",
     "host-state": "host_state",
     "watch": "watch",

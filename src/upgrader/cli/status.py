@@ -18,6 +18,7 @@ def command(texts: Texts) -> click.Command:
     @pass_desk
     def status(desk: Desk, change: ChangeId | None, *, detailed_exitcode: bool) -> int:
         from upgrader.domain.changes.change import view
+        from upgrader.domain.changes.notification import undelivered
         from upgrader.domain.changes.schedule import scheduled
         from upgrader.flow.applying.brakes import held_by
         from upgrader.flow.history import read_history
@@ -52,9 +53,12 @@ def command(texts: Texts) -> click.Command:
                 desk.say(f"  {render.brake(brake, desk.texts)}")
             if found is not None:
                 desk.say(f"  {render.deadline(found, desk.texts)}")
+            left = site.people.deliveries.tried(change)
+            desk.say(*render.not_delivered(undelivered(left), desk.texts))
             more = {"held": brake.ask if brake else None, "forecast": render.outlook_json(expected)}
             told = render.change_json(change, one, exit_code=ExitCode.DONE)
-            desk.answer({**told, "deadline": render.deadline_json(found), **more})
+            told = {**told, "deadline": render.deadline_json(found), "not_delivered": len(undelivered(left))}
+            desk.answer({**told, **more})
             desk.next(f"next.after.{one.state}", change=change)
             pending = one.state not in ENDS
         return ExitCode.CHANGES_PENDING if detailed_exitcode and pending else ExitCode.DONE

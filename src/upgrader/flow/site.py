@@ -16,6 +16,7 @@ from upgrader.ports import (
     Bundles,
     Clock,
     Clone,
+    Deliveries,
     Documents,
     Fleet,
     Heartbeat,
@@ -25,6 +26,7 @@ from upgrader.ports import (
     Journals,
     Locks,
     Mirror,
+    Notifiers,
     Paper,
     Patches,
     Presence,
@@ -41,6 +43,19 @@ from upgrader.ports import (
 def _stays() -> bool:
     """A command that is typed ends when it is done, or at once."""
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who is told what happened while nobody sits before the screen.
+
+    `are_told` says whether anybody is; `call` has what is owed to them sent beside the work, and waits for nothing.
+    """
+
+    notifiers: Notifiers
+    deliveries: Deliveries
+    are_told: bool
+    call: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +94,7 @@ class Site:
     prober: Callable[[Tree], Prober]
     host_clocks: Callable[[Tree], HostClocks]
     heartbeat: Heartbeat
+    people: People
     sleep: Callable[[float], None]
     render_report: Callable[[ReportView], str]
     bundles: Bundles

@@ -33,6 +33,7 @@ from upgrader.render.inspection import sheet as inspection_sheet
 from upgrader.render.known_bad import known_bad, known_bad_json
 from upgrader.render.late import retried, retried_json
 from upgrader.render.locks import locks, locks_json
+from upgrader.render.notify import not_delivered, notification_words, notified, notified_json
 from upgrader.render.outlook import outlook, outlook_json
 from upgrader.render.prestaged import prestaged, prestaged_json
 from upgrader.render.schedule import ordered, ordered_json, schedule, schedule_json, scheduled
@@ -73,6 +74,10 @@ __all__ = [
     "locks_json",
     "next_trust",
     "next_trust_json",
+    "not_delivered",
+    "notification_words",
+    "notified",
+    "notified_json",
     "ordered",
     "ordered_json",
     "outlook",

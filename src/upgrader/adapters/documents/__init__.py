@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from upgrader.adapters.documents.calendar import read_calendar
     from upgrader.adapters.documents.durations import read_duration, write_duration
     from upgrader.adapters.documents.inspection import read_inspection
+    from upgrader.adapters.documents.notify import read_notifiers
     from upgrader.adapters.documents.particulars import read_answers
     from upgrader.adapters.documents.policy import read_policy
     from upgrader.adapters.documents.public_keys import KeyFault, read_public_key
@@ -24,6 +25,7 @@ MODULES = {
     "calendar": ("read_calendar",),
     "durations": ("read_duration", "write_duration"),
     "inspection": ("read_inspection",),
+    "notify": ("read_notifiers",),
     "particulars": ("read_answers",),
     "policy": ("read_policy",),
     "public_keys": ("KeyFault", "read_public_key"),
@@ -44,6 +46,7 @@ __all__ = [
     "read_calendar",
     "read_duration",
     "read_inspection",
+    "read_notifiers",
     "read_policy",
     "read_public_key",
     "read_release",

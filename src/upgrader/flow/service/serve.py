@@ -14,6 +14,7 @@ from functools import partial
 from upgrader.domain.changes.heartbeat import Beat
 from upgrader.domain.changes.journal import History
 from upgrader.domain.changes.lifecycle import Event, State, may
+from upgrader.domain.changes.notification import AGAIN
 from upgrader.domain.changes.plan import Plan
 from upgrader.domain.changes.schedule import Due, Duty, due, scheduled
 from upgrader.domain.errors import ExitCode, UpgraderError
@@ -24,6 +25,7 @@ from upgrader.flow.applying.roll_back import authorized_plan
 from upgrader.flow.approval.debts import overdue
 from upgrader.flow.closing.soak import soak_change
 from upgrader.flow.history import read_history
+from upgrader.flow.service.notify import anything_owed
 from upgrader.flow.service.schedule import expire
 from upgrader.flow.service.service_journal import SERVICE, as_service
 from upgrader.flow.site import Site
@@ -84,6 +86,7 @@ class Service:
             except UpgraderError as error:
                 self._tell_once(change, "serve.unreadable", error.code, error.fields)
         self._look_at_debts()
+        self._look_at_messages()
 
     def collect(self) -> None:
         """Tell how the duties ended that are over by now."""
@@ -113,6 +116,14 @@ class Service:
             return
         for debt in late:
             self._tell_once(f"debt {debt.change}", "serve.debt-overdue", "overdue", {"change": debt.change})
+
+    def _look_at_messages(self) -> None:
+        """Have people told what did not arrive a while ago, or what a killed process left untold."""
+        try:
+            if self.site.people.are_told and anything_owed(self.site, AGAIN):
+                self.site.people.call()
+        except UpgraderError as error:
+            self._tell_once("", "serve.nobody-told", error.code, error.fields)
 
     def _tell_once(self, about: str, key: str, code: str, fields: Mapping[str, str]) -> None:
         if self.told.get(about) != (key, code):

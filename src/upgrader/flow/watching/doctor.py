@@ -40,6 +40,8 @@ def examine_site(site: Site, programs: Programs, check_host: HostCheck, *, hosts
     yield _finding("trust", lambda: _trust(site))
     yield _finding("repository", lambda: site.mirror.refresh().commit[:12])
     yield _finding("systems", lambda: str(len(graph_on(site, site.mirror.tip()).systems)))
+    if site.people.are_told:
+        yield _finding("notifiers", lambda: ", ".join(site.people.notifiers.names()))
     found: list[InventoryHost] = []
     yield _finding("inventory", lambda: _inventory(site, hosts or "all", found))
     if hosts is not None:
