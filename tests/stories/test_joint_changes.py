@@ -14,7 +14,7 @@ import pytest
 from upgrader.domain.digest import Digest
 from upgrader.domain.names import SystemId
 from upgrader.lab.archive import pack
-from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, TESTER, Answer, Start
+from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, OWNER, TESTER, Answer, Start
 from upgrader.lab.janitor import temporary_lab
 from upgrader.lab.keys import RELEASE_NAMESPACE, sign
 from upgrader.lab.night import CLOSED_DOOR, GOOD, INSTALLED, Night, offer, prepare
@@ -180,6 +180,43 @@ def test_a_request_that_was_cut_short_goes_on_with_its_numbers(night: Night, wha
     new = [one["change"] for one in typed(night, ENGINEER, *asked).json()["changes"]]
     assert not {*new} & {*again}  # what was cancelled is over: this is asked for anew
     cancel(night, *new)
+
+
+def test_all_changes_of_a_request_are_printed_accepted_and_closed_with_one_command_each(
+    night: Night, tmp_path: Path
+) -> None:
+    changes = first, second = signed(night, PICC, GOOD, NURSING, GOOD)
+    forms = typed(night, ENGINEER, "form", second, "--together", "--docx", f"{tmp_path}/{{change}}.docx").json()[
+        "forms"
+    ]
+    one_file = typed(night, ENGINEER, "form", first, "--together", "--docx", f"{tmp_path}/all.docx", check=False)
+    assert [form["files"] for form in forms] == [[f"{tmp_path}/{change}.docx"] for change in changes]
+    assert len({form["code"] for form in forms}) == 2
+    assert one_file.code == 2
+
+    typed(night, ENGINEER, "apply", first)
+    typed(night, ENGINEER, "soak", first)
+    assert states(night, first) == {first: "stable", second: "planned"}
+    for verb in ("accept", "close"):  # a word on all of them is not given for one that has not run
+        too_early = typed(night, OWNER, verb, first, "--together", *(["--yes"] * (verb == "accept")), check=False)
+        assert (too_early.code, too_early.json()["code"]) == (10, "joint-not-over")
+
+    typed(night, ENGINEER, "apply", second)
+    accepted = typed(night, OWNER, "accept", second, "--together", "--yes").json()["changes"]
+    assert [one["change"] for one in accepted] == changes
+    assert states(night, second) == {first: "accepted", second: "accepted"}
+    for _ in range(2):  # closed again, it writes the papers again
+        closed = typed(night, ENGINEER, "close", first, "--together", "--to", str(tmp_path)).json()["changes"]
+        assert [one["change"] for one in closed] == changes
+    assert all((tmp_path / f"{change}.evidence.tar").is_file() for change in changes)
+    shown = night.hospital.upgrader(ENGINEER, "--lang", "en", "status", second).out
+    assert f"✓ {first}" in shown
+    assert "all changes of this request are over" in shown
+
+
+def states(night: Night, change: str) -> dict[str, str]:
+    """What `status` of any one of them says of all."""
+    return {one["change"]: one["state"] for one in typed(night, ENGINEER, "status", change).json()["joint"]}
 
 
 def another_release(night: Night) -> None:

@@ -23,6 +23,7 @@ from upgrader.cli.entry import run_command
 from upgrader.domain.approval.record import Decision, Result, TestStage
 from upgrader.domain.changes.demand import DemandKind
 from upgrader.domain.changes.forecast import Ground
+from upgrader.domain.changes.joint_step import JointStep
 from upgrader.domain.changes.lifecycle import Event, State
 from upgrader.domain.changes.notification import Topic
 from upgrader.domain.changes.particulars import ChangeClass, ChangeType, ProtectionLevel, Risk
@@ -187,6 +188,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "form.place": Asked,
     "kind": Kind,
     "next.after": State,
+    "next.joint": JointStep,
     "note": ["no-login-probe", "hosts-silent", "hosts-done", "downgrade", "repackaged", "joint"]
     + [f"default-{what}{site}" for what in ("changed", "added", "gone") for site in ("", "-site-stays")]
     + ["defaults-unknown", "no-return", "others-ended", "tables-without-probe"],

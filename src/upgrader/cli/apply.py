@@ -14,12 +14,14 @@ def command(texts: Texts) -> click.Command:
     @change_argument()
     @pass_desk
     def apply(desk: Desk, change: ChangeId) -> int:
+        from upgrader.cli.next_step import tell_next
         from upgrader.flow.applying.joint import apply_joint
 
-        applied = apply_joint(desk.open(), change, desk.progress)
+        site = desk.open()
+        applied = apply_joint(site, change, desk.progress)
         desk.say(*render.change(change, applied.change, desk.texts, because=applied.because))
         desk.answer(render.change_json(change, applied.change, exit_code=applied.exit_code))
-        desk.next(f"next.after.{applied.change.state}", change=change)
+        tell_next(desk, site, change, applied.change.state)
         return applied.exit_code
 
     return apply

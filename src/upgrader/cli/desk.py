@@ -53,8 +53,8 @@ class Desk:
             click.echo(f"! {self.texts('debt.notice', changes=late)}", err=True)
 
     def say(self, *parts: Any) -> None:
-        """People's text, to stdout; silent with --json. Parts are texts or what rich can draw."""
-        if self.as_json:
+        """People's text, to stdout; silent with --json, or if there is none. Parts are texts or what rich can draw."""
+        if self.as_json or not parts:
             return
         if all(isinstance(part, str) for part in parts):  # nearly always, and rich takes longer to import than to draw
             click.echo("\n".join(parts))

@@ -20,6 +20,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def add(desk: Desk, change: ChangeId, hosts: tuple[str, ...], owner: PersonId, due: str, reason: str) -> None:
+        from upgrader.cli.next_step import tell_next
         from upgrader.flow.closing.except_hosts import Answering, except_hosts
 
         site = desk.open()
@@ -40,7 +41,7 @@ def command(texts: Texts) -> click.Command:
         if excepted.unowned:
             desk.next("next.except", change=change, hosts=" ".join(excepted.unowned[:5]))
         else:
-            desk.next(f"next.after.{excepted.state}", change=change)
+            tell_next(desk, site, change, excepted.state)
 
     @group.command("settle", help=texts("cli.exception.settle"))
     @change_argument()

@@ -16,12 +16,14 @@ def command(texts: Texts) -> click.Command:
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
     @pass_desk
     def rollback(desk: Desk, change: ChangeId, reason: str) -> int:
+        from upgrader.cli.next_step import tell_next
         from upgrader.flow.applying.joint import roll_back_joint
 
-        taken = roll_back_joint(desk.open(), change, reason, desk.progress)
+        site = desk.open()
+        taken = roll_back_joint(site, change, reason, desk.progress)
         desk.say(*render.change(change, taken.change, desk.texts, because=taken.because))
         desk.answer(render.change_json(change, taken.change, exit_code=taken.exit_code))
-        desk.next(f"next.after.{taken.change.state}", change=change)
+        tell_next(desk, site, change, taken.change.state)
         return ExitCode.DONE if taken.exit_code is ExitCode.ROLLED_BACK else taken.exit_code
 
     return rollback

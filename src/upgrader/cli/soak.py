@@ -16,12 +16,14 @@ def command(texts: Texts) -> click.Command:
     @click.option("--again", is_flag=True, help=texts("cli.soak.again"))
     @pass_desk
     def soak(desk: Desk, change: ChangeId, *, once: bool, again: bool) -> int:
+        from upgrader.cli.next_step import tell_next
         from upgrader.flow.closing.soak import soak_change
 
-        soaked = soak_change(desk.open(), change, desk.progress, wait=not once, again=again)
+        site = desk.open()
+        soaked = soak_change(site, change, desk.progress, wait=not once, again=again)
         desk.say(*render.soaked(change, soaked, desk.texts))
         desk.answer(render.soaked_json(change, soaked))
-        desk.next(f"next.after.{soaked.change.state}", change=change)
+        tell_next(desk, site, change, soaked.change.state)
         return soaked.exit_code
 
     return soak

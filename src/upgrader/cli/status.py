@@ -17,6 +17,7 @@ def command(texts: Texts) -> click.Command:
     @click.option("--detailed-exitcode", is_flag=True, help=texts("cli.status.detailed"))
     @pass_desk
     def status(desk: Desk, change: ChangeId | None, *, detailed_exitcode: bool) -> int:
+        from upgrader.cli.next_step import tell_step
         from upgrader.domain.changes.change import view
         from upgrader.domain.changes.notification import undelivered
         from upgrader.domain.changes.schedule import scheduled
@@ -24,6 +25,7 @@ def command(texts: Texts) -> click.Command:
         from upgrader.flow.history import read_history
         from upgrader.flow.planning.deadline import deadlines
         from upgrader.flow.planning.forecast import outlook_of
+        from upgrader.flow.watching.joint_status import read_joint
         from upgrader.flow.watching.status import plan_of, read_changes
 
         site = desk.open()
@@ -58,8 +60,10 @@ def command(texts: Texts) -> click.Command:
             more = {"held": brake.ask if brake else None, "forecast": render.outlook_json(expected)}
             told = render.change_json(change, one, exit_code=ExitCode.DONE)
             told = {**told, "deadline": render.deadline_json(found), "not_delivered": len(undelivered(left))}
-            desk.answer({**told, **more})
-            desk.next(f"next.after.{one.state}", change=change)
+            parts = read_joint(site, change)
+            desk.say(*render.joint(change, parts, desk.texts))
+            desk.answer({**told, **more, "joint": render.joint_json(parts)})
+            tell_step(desk, change, one.state, parts)
             pending = one.state not in ENDS
         return ExitCode.CHANGES_PENDING if detailed_exitcode and pending else ExitCode.DONE
 

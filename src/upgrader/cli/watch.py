@@ -29,6 +29,7 @@ def command(texts: Texts) -> click.Command:
         from rich.console import Console, Group
         from rich.live import Live
 
+        from upgrader.cli.next_step import tell_next
         from upgrader.flow.watching.status import read_change
 
         site = desk.open()
@@ -44,6 +45,6 @@ def command(texts: Texts) -> click.Command:
                 drawn, state = board()
                 live.update(drawn, refresh=True)
         desk.say("")
-        desk.next(f"next.after.{state}", change=change)
+        tell_next(desk, site, change, state)
 
     return watch

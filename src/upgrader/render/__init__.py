@@ -30,6 +30,7 @@ from upgrader.render.inspection import agenda as inspection_agenda
 from upgrader.render.inspection import log as inspection_log
 from upgrader.render.inspection import log_json as inspection_json
 from upgrader.render.inspection import sheet as inspection_sheet
+from upgrader.render.joint import joint, joint_json
 from upgrader.render.known_bad import known_bad, known_bad_json
 from upgrader.render.late import retried, retried_json
 from upgrader.render.locks import locks, locks_json
@@ -68,6 +69,8 @@ __all__ = [
     "inspection_json",
     "inspection_log",
     "inspection_sheet",
+    "joint",
+    "joint_json",
     "known_bad",
     "known_bad_json",
     "locks",

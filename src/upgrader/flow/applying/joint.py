@@ -20,7 +20,7 @@ from upgrader.flow.site import Site
 from upgrader.ports import Progress
 
 
-def asked_together(site: Site, change: ChangeId) -> tuple[JointPart, ...]:
+def asked_together(site: Site, change: str) -> tuple[JointPart, ...]:
     """All changes that were asked for together with this one, by the request in the clone; empty for one alone.
 
     Who has an old clone types one command more: the gate lets none begin before the one that it comes after.
@@ -30,7 +30,7 @@ def asked_together(site: Site, change: ChangeId) -> tuple[JointPart, ...]:
     return site.documents.read_request(content, str(file)).joint if b"joint" in content else ()
 
 
-def ran_together(site: Site, change: ChangeId) -> tuple[JointPart, ...]:
+def ran_together(site: Site, change: str) -> tuple[JointPart, ...]:
     """The same, by the plan under which this one ran; empty when none was authorized."""
     history = read_history(site, change)
     if not history.of(Event.PLAN_AUTHORIZED):
@@ -86,8 +86,12 @@ def _carry_through(site: Site, change: ChangeId, joint: Sequence[JointPart], pro
 
 def _was_taken_alone(change: ChangeId, joint: Sequence[JointPart], because: str) -> bool:
     """Whether a person took back this change and meant no other: those before it stay as they are."""
-    pulled = {asked_because(_pulled_by(part.change)) for part in after(change, joint)}
-    return was_asked(because) and because not in pulled
+    return was_asked(because) and not pulled_back(because, after(change, joint))
+
+
+def pulled_back(because: str, joint: Sequence[JointPart]) -> bool:
+    """Whether a change went back because one of these did."""
+    return because in {asked_because(_pulled_by(part.change)) for part in joint}
 
 
 def _pulled_by(change: ChangeId) -> str:

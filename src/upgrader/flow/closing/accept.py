@@ -38,11 +38,7 @@ def accept_change(site: Site, change: str, role: RoleId | None, reason: str) -> 
     site.clone.pull()
     with site.journal(change) as journal:
         history = journal.history()
-        if not may(history.state, Event.CHANGE_ACCEPTED):
-            raise Refused("change-not-in-state", state=history.state, event=Event.CHANGE_ACCEPTED, legal="-")
-        plan = authorized_plan(site, change, history)
-        if unowned := view(history, plan).unowned:
-            raise Refused("hosts-without-owner", change=change, hosts=" ".join(unowned))
+        plan = check_may_be_accepted(site, change, history)
         trust = site.trust.load()
         rows = trust.rule(plan.kind).acceptance
         role = _role(trust, rows, person, role)
@@ -55,6 +51,16 @@ def accept_change(site: Site, change: str, role: RoleId | None, reason: str) -> 
         if not missing:
             _write_down(site, journal, trust, counted, person)
     return Accepted(record, missing)
+
+
+def check_may_be_accepted(site: Site, change: str, history: History) -> Plan:
+    """The plan under which it ran. Raises Refused `change-not-in-state`, `hosts-without-owner`."""
+    if not may(history.state, Event.CHANGE_ACCEPTED):
+        raise Refused("change-not-in-state", state=history.state, event=Event.CHANGE_ACCEPTED, legal="-")
+    plan = authorized_plan(site, change, history)
+    if unowned := view(history, plan).unowned:
+        raise Refused("hosts-without-owner", change=change, hosts=" ".join(unowned))
+    return plan
 
 
 def _said_already(

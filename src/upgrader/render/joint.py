@@ -1,0 +1,36 @@
+"""The changes of one request, a line each, for people and for programs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from upgrader.domain.changes.joint_step import JointState
+from upgrader.domain.changes.lifecycle import ENDS, State
+from upgrader.language import Texts
+
+DONE = ENDS | {State.STABLE, State.ACCEPTED}
+BACK = frozenset({State.ROLLING_BACK, State.ROLLED_BACK, State.ROLLED_BACK_IN_PART, State.STUCK})
+
+
+def joint(change: str, parts: Sequence[JointState], texts: Texts) -> Sequence[str]:
+    """All of them in their order; none for a change alone."""
+    if not parts:
+        return []
+    lines = [f"  {texts('joint.head', count=len(parts))}"]
+    for one in parts:
+        mark = "✗" if one.state in BACK else "✓" if one.state in DONE else "·"
+        here = texts("joint.this") if one.part.change == change else ""
+        told = f"{one.part.change}  {one.part.system} {one.part.version}  {texts(f'state.{one.state}')}{here}"
+        lines.append(f"  {mark} {told}")
+    return lines
+
+
+def joint_json(parts: Sequence[JointState]) -> Sequence[dict[str, Any]]:
+    return [
+        {
+            "change": one.part.change,
+            "system": one.part.system,
+            "version": one.part.version,
+            "state": one.state.value,
+        }
+        for one in parts
+    ]
