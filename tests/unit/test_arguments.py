@@ -5,7 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from upgrader.cli import build
 from upgrader.cli.arguments import Unfit, deadline, moment, past_moment, window
+from upgrader.cli.entry import run_command
+from upgrader.language import Language, Texts
 
 ZONE = "Asia/Shanghai"
 NOW = datetime(2026, 11, 20, 4, tzinfo=UTC)  # a Friday, 12:00 in Shanghai
@@ -31,3 +34,16 @@ def test_what_nobody_can_mean_is_told(read: Callable[[str, str, datetime], datet
 def test_a_window_that_ends_where_time_does_is_told() -> None:
     with pytest.raises(Unfit):
         window("9999-12-31 23:00 → +3h", ZONE, NOW)
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_command_that_is_nearly_another_is_told_which(
+    language: Language, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = Texts(language)
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
+
+    assert run_command(build(texts), texts, ["aply", "CHG-2026-0142"]) == 2
+    assert "upgrader apply" in capsys.readouterr().err
+    assert run_command(build(texts), texts, ["xylophone"]) == 2
+    assert "upgrader xylophone" not in capsys.readouterr().err

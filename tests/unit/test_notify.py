@@ -94,6 +94,16 @@ def test_a_refusal_is_a_message_only_where_nobody_read_the_answer() -> None:
     assert [(one.topic, one.because) for one in found] == [(Topic.REFUSED, "rows-unfilled")]
 
 
+def test_a_refusal_is_told_in_words() -> None:
+    refused = Notification(
+        *("CHG-2026-0142", 4, Topic.REFUSED, builders.OPENS, "lis", "4.2.1", "locked", ()),
+        {"name": "change-CHG-2026-0142", "holder": "li.na", "purpose": "apply", "since": "23:00", "machine": "c1"},
+    )
+
+    assert "li.na" in notification_words(refused)["en"]
+    assert "li.na" in notification_words(refused)["zh"]
+
+
 def test_people_are_called_after_the_fact_was_written_down() -> None:
     hospital, seen = Hospital(), list[int]()
     with hospital.journal.open(builders.CHANGE) as plain:

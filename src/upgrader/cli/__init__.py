@@ -4,6 +4,7 @@ A verb's module is imported when the verb is called, so `upgrader --help` stays 
 """
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -76,6 +77,15 @@ class Verbs(click.Group):
             return None
         command: click.Command = import_module(f"upgrader.cli.{VERBS[name]}").command(self._texts)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was typed; one that is nearly another is told which."""
+        close = get_close_matches(args[0], VERBS, n=1) if args[0] not in VERBS else []
+        if close and not ctx.resilient_parsing:
+            raise click.UsageError(self._texts("cli.nearly", typed=args[0], close=close[0]), ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, self._texts(f"cli.{name}.short")) for name in VERBS]

@@ -22,11 +22,19 @@ def _words(notification: Notification, texts: Texts) -> str:
         change=notification.change,
         system=notification.system,
         version=notification.version,
-        because=notification.because or "-",
+        because=_because(notification, texts),
         count=len(notification.hosts),
         hosts=list(notification.hosts[:MOST_HOSTS]) or "-",
         at=f"{notification.at:%Y-%m-%dT%H:%M:%SZ}",
     )
+
+
+def _because(notification: Notification, texts: Texts) -> str:
+    """A reason in words: what a rule said no to, what broke a wave, or what a person gave as the reason."""
+    refusal = f"error.{notification.because}.what"
+    if texts.has(refusal):
+        return texts(refusal, **notification.fields)
+    return notification.because or "-"
 
 
 def notified(one: Sent, texts: Texts) -> str:

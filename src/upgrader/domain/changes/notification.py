@@ -4,7 +4,7 @@ What was delivered is remembered apart, for people; nothing is decided by it. Wh
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -78,7 +78,10 @@ class NotifierTerms:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One message: the journal line `seq` of a change, and what a person needs of it. `hosts` are those it names."""
+    """One message: the journal line `seq` of a change, and what a person needs of it. `hosts` are those it names.
+
+    `because` may be the code of a rule that said no; then `fields` are those of its text.
+    """
 
     change: str
     seq: int
@@ -88,6 +91,7 @@ class Notification:
     version: str
     because: str
     hosts: tuple[str, ...]
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ def notifications(change: str, history: History) -> Iterator[Notification]:
             str(about.get("version", "-")),
             str(entry.data.get("because") or entry.data.get("code") or entry.data.get("reason") or ""),
             _hosts(entry),
+            dict(entry.data.get("fields", {})),
         )
 
 
