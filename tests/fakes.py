@@ -370,6 +370,9 @@ class Inventory:
     def grouped(self, tree: Path) -> Sequence[GroupedHost]:
         return [GroupedHost(host.name, host.groups, host.platform) for host in self.resolve(tree, "all")]
 
+    def sudo_secrets(self, tree: Path, names: Sequence[str]) -> Sequence[str]:
+        return ()
+
     def resolve(self, tree: Path, pattern: str) -> Sequence[InventoryHost]:
         return [
             InventoryHost(

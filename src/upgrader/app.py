@@ -27,6 +27,7 @@ from upgrader.ports import (
     Fleet,
     Heartbeat,
     HostClocks,
+    Inventory,
     Journal,
     Journals,
     Locks,
@@ -77,7 +78,6 @@ def open_site(choices: Choices) -> Site:
     from upgrader.adapters.clock import system_clock
     from upgrader.adapters.git.exported_tree import folder_digest
     from upgrader.adapters.git.exports import Exports
-    from upgrader.adapters.hosts.inventory import AnsibleInventory
     from upgrader.adapters.hosts.known_systems import KnownSystems
     from upgrader.adapters.state import bundle
     from upgrader.adapters.trust.trust_files import TrustFiles
@@ -90,6 +90,7 @@ def open_site(choices: Choices) -> Site:
     builds, patches = _kept_builds(state)
     secrets = _secrets(state, (key, ssh_key))
     people = _people(clone.root, state, settings.site, secrets)
+    inventory = _inventory(state)
     exports = Exports(state / "trees", mirror, EXECUTED)
     return Site(
         id=settings.site,
@@ -101,7 +102,7 @@ def open_site(choices: Choices) -> Site:
         patches=patches,
         documents=documents,
         systems=KnownSystems(state / "cache" / "systems"),
-        inventory=AnsibleInventory(state / "cache" / "inventory"),
+        inventory=inventory,
         seen_hosts=_seen_hosts(state / "cache" / "host-state"),
         locks=_locks(state / "locks"),
         brakes=_brakes(state / "brakes"),
@@ -119,7 +120,7 @@ def open_site(choices: Choices) -> Site:
         export=exports.open,
         with_own_playbooks=exports.with_own_playbooks,
         tree_digest=folder_digest,
-        fleet=_fleets(ssh_key, secrets),
+        fleet=_fleets(ssh_key, secrets, inventory),
         presence=_presence(),
         prober=_probers(ssh_key),
         host_clocks=_host_clocks(ssh_key, settings.clock_tolerance),
@@ -301,11 +302,17 @@ def _presence() -> Presence:
     return NetworkPresence()
 
 
-def _fleets(ssh_key: Path | None, secrets: Secrets) -> Callable[[Tree, Path], Fleet]:
+def _inventory(state: Path) -> Inventory:
+    from upgrader.adapters.hosts.inventory import AnsibleInventory
+
+    return AnsibleInventory(state / "cache" / "inventory", state / "secret-hosts")
+
+
+def _fleets(ssh_key: Path | None, secrets: Secrets, inventory: Inventory) -> Callable[[Tree, Path], Fleet]:
     def fleet(tree: Tree, artifacts: Path) -> Fleet:
         from upgrader.adapters.hosts.ansible import AnsibleFleet
 
-        return AnsibleFleet(artifacts, ssh_key, tree.known_hosts, secrets.read)
+        return AnsibleFleet(artifacts, ssh_key, tree.known_hosts, secrets.read, inventory.sudo_secrets)
 
     return fleet
 

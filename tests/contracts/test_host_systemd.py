@@ -74,14 +74,18 @@ def changes(build: Build, base: str, **changed: Any) -> dict[str, Any]:
     return upgrade_of(build, {"exam-01": base}, config=config, **changed)
 
 
-def run(lab: Lab, upgrade: dict[str, Any], verb: str = "upgrade") -> PlaybookResult:
+def tree_of(lab: Lab) -> Path:
     tree = lab.directory / "tree"
     if not tree.exists():
         export_tree(tree)
         shutil.copytree(lab.inventory, tree / "inventory")
+    return tree
+
+
+def run(lab: Lab, upgrade: dict[str, Any], verb: str = "upgrade") -> PlaybookResult:
     order = PlaybookRun(
         playbook=f"playbooks/{verb}.yml",
-        tree=str(tree),
+        tree=str(tree_of(lab)),
         hosts=("exam-01",),
         upgrade=upgrade,
         forks=1,
@@ -139,6 +143,23 @@ def wants(lab: Lab, host: LabHost) -> list[str]:
 def outcome(result: PlaybookResult) -> tuple[str, str, str]:
     (report,) = result.reports
     return (report.outcome.value, report.step, report.current)
+
+
+@pytest.fixture
+def as_clerk(lab: Lab, host: LabHost) -> Iterator[Callable[..., PlaybookResult]]:
+    """Runs a playbook on the machine as an ordinary user, who may become nobody; host variables are added."""
+    lab.run(host, "useradd --create-home --home-dir /srv/clerk clerk; install -d -m 700 -o clerk /srv/clerk/.ssh")
+    lab.run(host, "install -m 600 -o clerk /root/.ssh/authorized_keys /srv/clerk/.ssh/")
+    variables = tree_of(lab) / "inventory" / "host_vars" / "exam-01.yml"
+    variables.parent.mkdir(exist_ok=True)
+
+    def run_as_clerk(upgrade: dict[str, Any], **added: str) -> PlaybookResult:
+        lines = {"ansible_user": "clerk", **added}
+        variables.write_text("".join(f"{name}: {value}\n" for name, value in lines.items()))
+        return run(lab, upgrade)
+
+    yield run_as_clerk
+    variables.unlink()
 
 
 RUNS = "active\nExamination scheduling {}\n"
@@ -211,3 +232,38 @@ def test_a_host_that_loses_power_goes_back_when_it_boots(lab: Lab, host: LabHost
     assert described(lab, host) == RUNS.format("1.0")
     assert lab.run(host, f"readlink /opt/{SYSTEM}/current").stdout == "versions/1.0\n"
     assert wait_for(lambda: wants(lab, host) == [])
+
+
+def test_a_user_who_may_not_change_the_system_changes_nothing(
+    lab: Lab, host: LabHost, tmp_path: Path, as_clerk: Callable[..., PlaybookResult]
+) -> None:
+    run_as_root = run(lab, changes(unit_build(tmp_path, "1.0"), ""))
+    new = changes(unit_build(tmp_path, "2.0"), "1.0", change="CHG-2026-0002")
+
+    plain = as_clerk(new)
+    by_sudo = as_clerk(new, ansible_become="true")
+
+    assert outcome(run_as_root) == ("upgraded", "healthy", "1.0")
+    assert outcome(plain)[:2] == ("failed", "rights"), plain.reports[0].detail
+    assert outcome(by_sudo)[:2] == ("failed", "rights")
+    assert by_sudo.reports[0].detail == "Missing sudo password"
+    assert described(lab, host) == RUNS.format("1.0")
+
+
+def test_a_user_without_any_rights_upgrades_what_is_their_own(
+    lab: Lab, host: LabHost, tmp_path: Path, as_clerk: Callable[..., PlaybookResult]
+) -> None:
+    own = {
+        "upgrader_root": "/srv/clerk/opt",
+        "upgrader_state": "/srv/clerk/state",
+        "upgrader_service_manager": "script",
+    }
+    old, new = make_build(tmp_path, "1.0"), make_build(tmp_path, "2.0")
+
+    installed = as_clerk(upgrade_of(old, {"exam-01": ""}), **own)
+    upgraded = as_clerk(upgrade_of(new, {"exam-01": "1.0"}, change="CHG-2026-0002"), **own)
+
+    assert outcome(installed) == ("upgraded", "healthy", "1.0"), installed.reports[0].detail
+    assert outcome(upgraded) == ("upgraded", "healthy", "2.0"), upgraded.reports[0].detail
+    assert lab.run(host, "find /srv/clerk/opt /srv/clerk/state ! -user clerk").stdout == ""
+    lab.run(host, f"/srv/clerk/opt/{SYSTEM}/current/bin/service stop; rm -rf /srv/clerk/opt /srv/clerk/state")

@@ -71,5 +71,8 @@ class Listed:
     def resolve(self, tree: Path, pattern: str) -> Sequence[InventoryHost]:
         return self.hosts
 
+    def sudo_secrets(self, tree: Path, names: Sequence[str]) -> Sequence[str]:
+        return ()
+
     def grouped(self, tree: Path) -> Sequence[GroupedHost]:
         raise NotImplementedError

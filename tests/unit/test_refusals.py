@@ -1,6 +1,6 @@
 """Refusals that no other test meets: one honest mistake or one attack each, at the verb or the rule that says no."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -608,6 +608,9 @@ def test_an_inspection_asks_at_least_one_host_and_needs_a_rule(tmp_path: Path) -
 
         def grouped(self, tree: Path) -> list[Any]:
             return []
+
+        def sudo_secrets(self, tree: Path, names: Sequence[str]) -> Sequence[str]:
+            return ()
 
     documents = Looks(hospital.documents.request, hospital.documents.release)
     site = at_desk(hospital, tmp_path, documents=documents)

@@ -35,6 +35,7 @@ CANCEL_SECONDS = 1  # how often ansible-runner looks whether it should stop
 MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs; the folder in it is ours alone
 
 ReadSecrets = Callable[[Iterable[str]], Mapping[str, str]]
+NameSecrets = Callable[[Path, Sequence[str]], Sequence[str]]
 OnReport = Callable[[HostReport], None]
 RunnerEvent = Mapping[str, Any]
 
@@ -42,7 +43,8 @@ RunnerEvent = Mapping[str, Any]
 class AnsibleFleet:
     """Runs playbooks of an exported tree. What Ansible says is kept below `artifacts`, one folder a run.
 
-    Without a key the person's agent is asked; without known hosts those of the tree count.
+    Without a key the person's agent is asked; without known hosts those of the tree count. `sudo_secrets` names, for a
+    tree and hosts of it, the secrets that every playbook needs there.
     """
 
     def __init__(
@@ -51,9 +53,11 @@ class AnsibleFleet:
         private_key: Path | None = None,
         known_hosts: Path | None = None,
         read_secrets: ReadSecrets | None = None,
+        sudo_secrets: NameSecrets | None = None,
     ) -> None:
         self._artifacts = artifacts
         self._read_secrets = read_secrets
+        self._sudo_secrets = sudo_secrets
         self._private_key = private_key
         self._known_hosts = known_hosts
 
@@ -65,7 +69,10 @@ class AnsibleFleet:
         """
         check_run(run)
         ledger = Ledger(run.hosts)
-        with private_folder() as folder, self._secret_file(run.secrets) as secrets:
+        names = set(run.secrets)
+        if self._sudo_secrets is not None:
+            names.update(self._sudo_secrets(Path(run.tree), run.hosts))
+        with private_folder() as folder, self._secret_file(sorted(names)) as secrets:
             job = self._prepare(run, folder, secrets)
             ended = _drive(job, ledger, on_report)
         for report in ledger.silent():

@@ -23,8 +23,9 @@ from typing import Any
 from upgrader.adapters.hosts.ansible import HOST, TEMPLATE, fixed_environment, private_folder
 from upgrader.adapters.hosts.known_hosts import KnownHosts
 from upgrader.domain.changes.late import Workstation
-from upgrader.domain.errors import BadInput
+from upgrader.domain.errors import BadInput, Refused
 from upgrader.domain.hospital.platform import Platform
+from upgrader.domain.secret import MARK, SecretName
 from upgrader.ports import GroupedHost, InventoryHost
 
 ADDRESS = re.compile(r"[0-9A-Za-z:][0-9A-Za-z.:-]{0,252}")
@@ -36,11 +37,13 @@ MAC = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
 BROADCAST = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
 GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 EVERYTHING = "all"
+BECOMES_WITH = "ansible_become_password"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ANSIBLE_VARIABLES = frozenset(
     {
         "ansible_become",
         "ansible_become_method",
+        "ansible_become_password",
         "ansible_become_user",
         "ansible_connection",
         "ansible_host",
@@ -125,6 +128,10 @@ class Reading:
     def hosts(self, names: Iterable[str]) -> Sequence[InventoryHost]:
         return [self._host(name) for name in sorted(names)]
 
+    def sudo_secret(self, name: str) -> str:
+        """The name of the secret with which its user becomes another; empty where the host wants none."""
+        return str(self.described.variables.get(name, {}).get(BECOMES_WITH, "")).removeprefix(MARK)
+
     def _host(self, name: str) -> InventoryHost:
         if name not in self.seen:
             host = _host(name, self.described.variables[name], self.described.groups, self.known_hosts)
@@ -138,8 +145,9 @@ class AnsibleInventory:
     A single group is taken from what Ansible said of all hosts: fifty systems are fifty groups of one inventory.
     """
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, secret_hosts: Path | None = None) -> None:
         self._cache = cache
+        self._secret_hosts = secret_hosts
         self._digest = ""
         self._readings: dict[str, Reading] = {}
 
@@ -163,6 +171,31 @@ class AnsibleInventory:
             GroupedHost(name, described.groups_of(name), _platform(name, variables))
             for name, variables in described.variables.items()
         ]
+
+    def sudo_secrets(self, tree: Path, names: Sequence[str]) -> Sequence[str]:
+        """The secrets with which our user becomes another on these hosts, sorted; few sites have any.
+
+        The branch could name any computer as a host, before anybody has signed. So a password goes only to host keys
+        that this controller keeps for it, in `secret_hosts/NAME`; raises Refused `secret-not-for-host` for any other.
+        """
+        if not any(BECOMES_WITH.encode() in path.read_bytes() for path in _files(tree / "inventory")):
+            return ()
+        reading = self._reading(tree, EVERYTHING)
+        asked = {name: secret for name in names if (secret := reading.sudo_secret(name))}
+        for host in reading.hosts(asked):
+            self._check_known(host, asked[host.name])
+        return sorted(set(asked.values()))
+
+    def _check_known(self, host: InventoryHost, secret: str) -> None:
+        if self._secret_hosts is None:
+            return
+        path = self._secret_hosts / secret
+        try:
+            known = KnownHosts.read(path).fingerprint(host.name, host.address, host.port)
+        except BadInput as error:
+            raise Refused("secret-not-for-host", host=host.name, secret=secret, file=path) from error
+        if known != host.host_key:
+            raise Refused("secret-not-for-host", host=host.name, secret=secret, file=path)
 
     def _reading(self, tree: Path, pattern: str) -> Reading:
         digest = inventory_digest(tree)
@@ -260,6 +293,7 @@ def _host(name: str, variables: Mapping[str, Any], groups: Container[str], known
         raise BadInput("inventory-name-malformed", host=name[:80])
     if name in groups:  # a limit that names it would mean the group
         raise BadInput("inventory-name-is-group", host=name)
+    _check_password(name, variables)
     _check_variables(name, variables)
     platform = _platform(name, variables)
     _check_connection(name, variables, platform)
@@ -311,6 +345,15 @@ def _check_connection(name: str, variables: Mapping[str, Any], platform: Platfor
         known = variable in ANSIBLE_VARIABLES or (windows and variable.startswith(FOR_WINDOWS))
         if variable.startswith("ansible_") and not known:
             raise BadInput("inventory-variable-refused", host=name, variable=variable)
+
+
+def _check_password(name: str, variables: Mapping[str, Any]) -> None:
+    """A password is named, never written down: `secret:NAME`. What stands there instead is not shown."""
+    if BECOMES_WITH not in variables:
+        return
+    text = str(variables[BECOMES_WITH])
+    if not text.startswith(MARK) or not SecretName.pattern.fullmatch(text.removeprefix(MARK)):
+        raise BadInput("inventory-password-plain", host=name, variable=BECOMES_WITH)
 
 
 def _check_variables(name: str, variables: Mapping[str, Any]) -> None:

@@ -378,8 +378,10 @@ def _brought(running: Running, examined: Examined) -> Deliverables:
 
 def _check_secrets(running: Running) -> None:
     """Every secret that a host will need can be read here. The refusal is written down before it is raised."""
+    names = [host.name for host in running.plan.hosts]
     with _refusal_written_down(running.site, running.journal, running.actor, {}):
-        running.site.secrets.read(secrets_of(running.plan, [host.name for host in running.plan.hosts]))
+        sudo = running.site.inventory.sudo_secrets(running.tree.path, names)
+        running.site.secrets.read([*secrets_of(running.plan, names), *sudo])
 
 
 def _check_clocks(running: Running) -> None:

@@ -27,7 +27,13 @@ from ansible_collections.upgrader.host.plugins.plugin_utils.conversation import 
 from ansible_collections.upgrader.host.plugins.plugin_utils.holding import is_held
 from ansible_collections.upgrader.host.plugins.plugin_utils.host_script import STRATEGIES, host_script
 from ansible_collections.upgrader.host.plugins.plugin_utils.readable import as_text, readable
-from ansible_collections.upgrader.host.plugins.plugin_utils.secret_values import SecretMissing, resolved, withheld
+from ansible_collections.upgrader.host.plugins.plugin_utils.secret_values import (
+    SecretMissing,
+    give_password,
+    is_refusal,
+    resolved,
+    withheld,
+)
 from ansible_collections.upgrader.host.plugins.plugin_utils.strategy_terms import script_of, strategy_terms, work_terms
 from ansible_collections.upgrader.host.plugins.plugin_utils.transfer import right_start, send
 
@@ -89,7 +95,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
             order = parse_order(self._task.args, str((task_vars or {}).get("inventory_hostname", "")))
             held = order.verb in FORWARD and is_held()
             fact = HELD if held else self._reach(order)
-        except InputRefused as error:
+        except (InputRefused, SecretMissing) as error:
             fact = _told(outcome="failed", step="input", detail=str(error))
         except HostSilent as error:
             fact = _told(outcome="failed", step="talk", detail=str(error))
@@ -98,6 +104,10 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
                 raise  # never reached: Ansible says unreachable, and nothing was changed
             fact = _told(outcome="unreachable", step="link", detail=_one_line(str(error)))
             result["unreachable"] = True
+        except AnsibleError as error:
+            if not is_refusal(str(error)):
+                raise
+            fact = _told(outcome="failed", step="rights", detail=_one_line(str(error)))
         fact = withheld(fact)
         result["upgrader"] = {**fact, "bytes_sent": self._sent}
         result["changed"] = bool(fact["changed"]) or (self._task.check_mode and fact.get("would") == "upgraded")
@@ -110,6 +120,8 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
 
     def _reach(self, order: Order) -> dict[str, Any]:
         """In one conversation where the connection can do that and there may be something to send; else call by call."""
+        if self._connection.become:
+            give_password(self._connection.become)
         if not can_converse(self._connection):
             return self._carry_out(order)
         stay_alone(self._connection)

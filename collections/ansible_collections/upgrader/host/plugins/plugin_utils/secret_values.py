@@ -1,7 +1,7 @@
 # GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Secrets: the site's values that stand in no plan. A parameter says `secret:NAME`, and the value is filled in here.
+"""Secrets: the site's values that stand in no plan. A parameter, or the password of sudo, says `secret:NAME`.
 
-The values come from one JSON file (`{"NAME": "value"}`, 0600, on a tmpfs), whose path is in the environment. They go to the
+The value is filled in here. The values come from one JSON file (`{"NAME": "value"}`, 0600, on a tmpfs), whose path is in the environment. They go to the
 host over the connection, on standard input; what comes back is told without them.
 """
 
@@ -18,7 +18,7 @@ MARK = "secret:"
 
 
 class SecretMissing(Exception):
-    """A parameter names a secret whose value is not here."""
+    """The inventory names a secret whose value is not here."""
 
 
 def secret_values() -> Mapping[str, str]:
@@ -34,6 +34,18 @@ def resolved(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: _value(str(value), values) if str(value).startswith(MARK) else value for name, value in parameters.items()
     }
+
+
+def give_password(become: Any) -> None:
+    """Where the inventory names a secret as the password of sudo, the value takes its place, in this process alone."""
+    named = str(become.get_option("become_pass") or "")
+    if named.startswith(MARK):
+        become.set_option("become_pass", _value(named, secret_values()))
+
+
+def is_refusal(error: str) -> bool:
+    """Whether Ansible says so that the host did not take the password, or wants one: `Incorrect sudo password`."""
+    return error.startswith(("Incorrect ", "Missing ")) and error.endswith(" password")
 
 
 def withheld(told: Mapping[str, Any]) -> dict[str, Any]:
