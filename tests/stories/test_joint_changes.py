@@ -210,7 +210,7 @@ def test_all_changes_of_a_request_are_printed_accepted_and_closed_with_one_comma
         assert [one["change"] for one in closed] == changes
     assert all((tmp_path / f"{change}.evidence.tar").is_file() for change in changes)
     shown = night.hospital.upgrader(ENGINEER, "--lang", "en", "status", second).out
-    assert f"✓ {first}" in shown
+    assert f"✓ {second}  {PICC} {GOOD}  closed  (this one)" in shown
     assert "all changes of this request are over" in shown
 
 

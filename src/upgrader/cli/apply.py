@@ -14,11 +14,12 @@ def command(texts: Texts) -> click.Command:
     @change_argument()
     @pass_desk
     def apply(desk: Desk, change: ChangeId) -> int:
-        from upgrader.cli.next_step import tell_next
+        from upgrader.cli.next_step import tell_next, told_of_the_others
         from upgrader.flow.applying.joint import apply_joint
 
         site = desk.open()
-        applied = apply_joint(site, change, desk.progress)
+        with told_of_the_others(desk, site, change):
+            applied = apply_joint(site, change, desk.progress)
         desk.say(*render.change(change, applied.change, desk.texts, because=applied.because))
         desk.answer(render.change_json(change, applied.change, exit_code=applied.exit_code))
         tell_next(desk, site, change, applied.change.state)

@@ -48,6 +48,8 @@ def _terminate(number: int, frame: object) -> None:
 
 def _tell(error: UpgraderError, texts: Texts, *, as_json: bool) -> None:
     click.echo(f"✗ {error.code}: {texts.of_error(error)}", err=True)
+    for note in getattr(error, "__notes__", ()):  # what else the verb that raised it knows
+        click.echo(note, err=True)
     if as_json:
         click.echo(json.dumps(error_as_json(error, texts), ensure_ascii=False, indent=2))
 

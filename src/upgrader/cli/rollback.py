@@ -1,4 +1,4 @@
-"""upgrader rollback CHANGE --reason TEXT"""
+"""upgrader rollback CHANGE --reason TEXT [--together]"""
 
 import click
 
@@ -14,13 +14,16 @@ def command(texts: Texts) -> click.Command:
     @click.command("rollback", help=texts("cli.rollback.help"), short_help=texts("cli.rollback.short"))
     @change_argument()
     @click.option("--reason", required=True, metavar="TEXT", help=texts("cli.option.reason"))
+    @click.option("--together", is_flag=True, help=texts("cli.rollback.together"))
     @pass_desk
-    def rollback(desk: Desk, change: ChangeId, reason: str) -> int:
-        from upgrader.cli.next_step import tell_next
-        from upgrader.flow.applying.joint import roll_back_joint
+    def rollback(desk: Desk, change: ChangeId, reason: str, *, together: bool) -> int:
+        from upgrader.cli.next_step import tell_next, told_of_the_others
+        from upgrader.flow.applying.joint import roll_back_joint, roll_back_together
 
         site = desk.open()
-        taken = roll_back_joint(site, change, reason, desk.progress)
+        with told_of_the_others(desk, site, change):
+            take_back = roll_back_together if together else roll_back_joint
+            taken = take_back(site, change, reason, desk.progress)
         desk.say(*render.change(change, taken.change, desk.texts, because=taken.because))
         desk.answer(render.change_json(change, taken.change, exit_code=taken.exit_code))
         tell_next(desk, site, change, taken.change.state)

@@ -18,9 +18,10 @@ def joint(change: str, parts: Sequence[JointState], texts: Texts) -> Sequence[st
     lines = [f"  {texts('joint.head', count=len(parts))}"]
     for one in parts:
         mark = "✗" if one.state in BACK else "✓" if one.state in DONE else "·"
-        here = texts("joint.this") if one.part.change == change else ""
-        told = f"{one.part.change}  {one.part.system} {one.part.version}  {texts(f'state.{one.state}')}{here}"
-        lines.append(f"  {mark} {told}")
+        told = [one.part.change, f"{one.part.system} {one.part.version}", texts(f"state.{one.state}")]
+        told += [texts("joint.this")] if one.part.change == change else []
+        told += [texts("joint.refused", code=one.refused)] if one.refused else []
+        lines.append(f"  {mark} {'  '.join(told)}")
     return lines
 
 
@@ -31,6 +32,7 @@ def joint_json(parts: Sequence[JointState]) -> Sequence[dict[str, Any]]:
             "system": one.part.system,
             "version": one.part.version,
             "state": one.state.value,
+            "refused": one.refused or None,
         }
         for one in parts
     ]

@@ -12,6 +12,7 @@ from upgrader.domain.names import ChangeId
 UNPLANNED = frozenset({State.NEW, State.REQUESTED})
 WAITING = UNPLANNED | {State.PLANNED, State.AUTHORIZED, State.SCHEDULED}
 STANDING = frozenset({State.APPLYING, State.SOAKING, State.STABLE})  # on hosts, and can still be taken back
+GOING_BACK = STANDING | {State.ROLLING_BACK, State.STUCK}  # what a way back over several changes has still to do
 BACK = frozenset({State.ROLLED_BACK, State.ROLLED_BACK_IN_PART})
 CAME_TO_NOTHING = BACK | {State.CANCELLED}
 
@@ -38,13 +39,17 @@ class JointStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JointState:
-    """How far one of the changes has come. `undecided`: its soak ended, and a person decides. `asked`: a person had it
-    taken back, and no rule did."""
+    """How far one of the changes has come.
+
+    `undecided`: its soak ended, and a person decides. `asked`: a person had it taken back, and no rule did. `refused`:
+    the code with which the gate last sent it away; empty when something came after that.
+    """
 
     part: JointPart
     state: State
     undecided: bool = False
     asked: bool = False
+    refused: str = ""
 
 
 _Found = tuple[JointStep, JointState]
@@ -64,7 +69,9 @@ def joint_state(part: JointPart, history: History, *, asked: bool) -> JointState
     """What the journal of one part says of it; `new` where this controller has none."""
     found = history.last(Event.SOAK_STARTED, Event.FOUND_UNSTABLE, Event.FOUND_INCONCLUSIVE)
     ended = found is not None and found.event is not Event.SOAK_STARTED
-    return JointState(part, history.state, ended and history.state is State.SOAKING, asked)
+    last = history.entries[-1] if history.entries else None
+    refused = str(last.data["code"]) if last is not None and last.event is Event.GATE_REFUSED else ""
+    return JointState(part, history.state, ended and history.state is State.SOAKING, asked, refused)
 
 
 def next_over(parts: Sequence[JointState]) -> JointNext:
@@ -76,6 +83,11 @@ def next_over(parts: Sequence[JointState]) -> JointNext:
     steps = (*_ways_back(parts), *_work(parts), *_papers(parts), (JointStep.OVER, last))
     step, about = steps[0]
     return JointNext(step, about.part.change, first.part.change, last.part.change)
+
+
+def have_begun(parts: Iterable[JointState]) -> bool:
+    """Whether any of them has been on hosts."""
+    return any(one.state not in WAITING | {State.CANCELLED} for one in parts)
 
 
 def may_be_accepted(state: State) -> bool:
@@ -108,7 +120,7 @@ def _work(parts: Sequence[JointState]) -> Iterator[_Found]:
     yield from _those_in(parts, JointStep.GO_ON, State.APPLYING, State.SOAKING)
     yield from _those_in(parts, JointStep.PLAN, *UNPLANNED)
     yield from _those_in(parts, JointStep.SERVE, State.SCHEDULED)
-    if any(one.state not in WAITING for one in parts):
+    if have_begun(parts):
         yield from _those_in(parts, JointStep.GO_ON_OR_BACK, *WAITING)
     yield from _those_in(parts, JointStep.SIGN, State.PLANNED)
     yield from _those_in(parts, JointStep.APPLY, *WAITING)

@@ -7,7 +7,8 @@ stands in every plan: all of them in order, and the digest of the plan before.
 from collections.abc import Sequence
 
 from upgrader.domain.changes.joint import JointPart, after, before
-from upgrader.domain.changes.lifecycle import Event, State, may
+from upgrader.domain.changes.joint_step import BACK, GOING_BACK
+from upgrader.domain.changes.lifecycle import Event, State
 from upgrader.domain.errors import ExitCode
 from upgrader.domain.names import ChangeId
 from upgrader.flow.applying.apply import Applied, apply_change
@@ -66,11 +67,21 @@ def roll_back_joint(site: Site, change: ChangeId, reason: str, progress: Progres
     raises.
     """
     for part in reversed(after(change, ran_together(site, change))):
-        if _has_ran(site, part.change):
+        if _is_to_go_back(site, part.change):
             taken = roll_back_change(site, part.change, reason, progress)
             if taken.exit_code is not ExitCode.ROLLED_BACK:
                 return taken
     return roll_back_change(site, change, reason, progress)
+
+
+def roll_back_together(site: Site, change: ChangeId, reason: str, progress: Progress) -> TakenBack:
+    """Take back all that ran of the request of this change, last first, whichever of them is named.
+
+    Typed again after a crash it goes on where the journals stop. Raises what `roll_back_change` raises.
+    """
+    joint = ran_together(site, change) or asked_together(site, change)
+    first = next((part.change for part in joint if _is_to_go_back(site, part.change)), change)
+    return roll_back_joint(site, first, reason, progress)
 
 
 def _carry_through(site: Site, change: ChangeId, joint: Sequence[JointPart], progress: Progress) -> Applied:
@@ -79,7 +90,7 @@ def _carry_through(site: Site, change: ChangeId, joint: Sequence[JointPart], pro
     if applied.change.state is State.SOAKING:
         soaked = soak_change(site, change, progress, wait=True)
         applied = Applied(soaked.exit_code, soaked.change, soaked.change.stopped_because)
-    if applied.change.state is State.ROLLED_BACK and not _was_taken_alone(change, joint, applied.because):
+    if applied.change.state in BACK and not _was_taken_alone(change, joint, applied.because):
         return _take_back_before(site, change, joint, applied, progress)
     return applied
 
@@ -103,7 +114,7 @@ def _take_back_before(
 ) -> Applied:
     """Take back what ran before a change that went back. Gives the one that could not be taken back whole, if any."""
     for part in reversed(before(change, joint)):
-        if _has_ran(site, part.change):
+        if _is_to_go_back(site, part.change):
             progress("progress.joint-back", {"change": part.change, "release": f"{part.system} {part.version}"})
             taken = roll_back_change(site, part.change, _pulled_by(change), progress)
             if taken.exit_code is not ExitCode.ROLLED_BACK:
@@ -111,8 +122,10 @@ def _take_back_before(
     return applied
 
 
-def _has_ran(site: Site, change: ChangeId) -> bool:
-    """Whether there is something to take back, or a way back that has not come to its end."""
+def _is_to_go_back(site: Site, change: ChangeId) -> bool:
+    """Whether there is something to take back, or a way back that has not come to its end.
+
+    One that went back in part is done: a person answers for every host that stayed behind.
+    """
     with site.journal(change) as journal:
-        state = journal.history().state
-    return may(state, Event.ROLLBACK_STARTED) or may(state, Event.ROLLBACK_FINISHED)
+        return journal.history().state in GOING_BACK
