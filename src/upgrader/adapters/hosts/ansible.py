@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from queue import SimpleQueue
 from threading import Event
 from typing import Any
 
+from upgrader.adapters.hosts.private_folder import MEMORY, private_folder
 from upgrader.domain.changes.playbook import HostOutcome, HostReport, PlaybookResult, PlaybookRun
 from upgrader.domain.errors import PlaybookFailed, PreflightFailed, Refused
 
@@ -31,8 +31,6 @@ TEMPLATE = re.compile(r"\{[{%#]")
 RUNNER_VARIABLES = re.compile(r"(AWX|RUNNER)_\w+|ANSIBLE_(CALLBACK_PLUGINS|STDOUT_CALLBACK|RETRY_FILES_ENABLED)")
 OPEN_SEARCH = "/usr/local/bin:/usr/bin:/bin"
 CANCEL_SECONDS = 1  # how often ansible-runner looks whether it should stop
-
-MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs; the folder in it is ours alone
 
 ReadSecrets = Callable[[Iterable[str]], Mapping[str, str]]
 NameSecrets = Callable[[Path, Sequence[str]], Sequence[str]]
@@ -233,17 +231,6 @@ class Job:
 class Ended:
     status: str
     return_code: int
-
-
-@contextmanager
-def private_folder(within: Path | None = None) -> Iterator[Path]:
-    """A folder that only we may enter and that is gone afterwards; short, for the sockets in it have short names."""
-    before = os.umask(0o077)
-    try:
-        with tempfile.TemporaryDirectory(prefix="upgrader-", dir=within, ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
-    finally:
-        os.umask(before)
 
 
 def _drive(job: Job, ledger: Ledger, on_report: OnReport) -> Ended:

@@ -20,8 +20,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from upgrader.adapters.hosts.ansible import HOST, TEMPLATE, fixed_environment, private_folder
+from upgrader.adapters.hosts.ansible import HOST, TEMPLATE, fixed_environment
 from upgrader.adapters.hosts.known_hosts import KnownHosts
+from upgrader.adapters.hosts.private_folder import private_folder
 from upgrader.domain.changes.late import Workstation
 from upgrader.domain.errors import BadInput, Refused
 from upgrader.domain.hospital.platform import Platform
