@@ -1,6 +1,6 @@
 """A small hospital in memory with one request for three systems: three changes, each planned, tested and signed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,11 +9,14 @@ from typing import Any
 import builders
 from fakes import Documents, Hospital, Host, Inventory, MemoryJournal, NoClone, Published
 from upgrader.domain.changes.joint import JointPart
+from upgrader.domain.changes.late import Workstation
 from upgrader.domain.changes.lifecycle import Event, State
+from upgrader.domain.changes.plan import PlannedHost
 from upgrader.domain.changes.request import Request, Soak, WhenUnstable
 from upgrader.domain.digest import Digest
 from upgrader.domain.names import ChangeId, SystemId, Version
 from upgrader.domain.releases.release import Release
+from upgrader.flow.planning.materials import half_of
 from upgrader.flow.site import Site
 from upgrader.ports import InventoryHost
 
@@ -56,17 +59,18 @@ class Clone(NoClone):
 class JointHospital(Hospital):
     """Two hosts for each system; `folder` becomes the clone of whoever types."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, parts: Sequence[JointPart] = PARTS) -> None:
+        self.parts = tuple(parts)
         plans, self.all_published = list[Digest](), dict[ChangeId, Published]()
-        for number, part in enumerate(PARTS):
-            found = Published.of(builders.make_materials(**_materials(number, part, plans[-1] if plans else None)))
+        for part in parts:
+            found = Published.of(builders.make_materials(**self._materials(part, plans[-1] if plans else None)))
             plans.append(found.plan.digest)
             self.all_published[part.change] = found
-        super().__init__(**_materials(0, PARTS[0], None))
+        super().__init__(**self._materials(parts[0], None))
         (vendor,) = self.trust.trust.vendors
         self.trust.trust = replace(self.trust.trust, vendors=(replace(vendor, systems=SYSTEMS),))
         self.folder, self.journals = folder, {FIRST: self.journal}
-        for part in PARTS:
+        for part in parts:
             file = folder / "approvals" / part.change / "request.yml"
             file.parent.mkdir(parents=True)
             file.write_text("joint")
@@ -94,8 +98,8 @@ class JointHospital(Hospital):
 
     def site(self) -> Site:
         found = self.all_published
-        documents = {name: found[part.change].documents for part in PARTS for name in (part.change, part.system)}
-        inventories = {str(part.system): Inventory(found[part.change].plan) for part in PARTS}
+        documents = {name: found[part.change].documents for part in self.parts for name in (part.change, part.system)}
+        inventories = {str(one): Inventory(replace(self.plan, hosts=tuple(_hosts(one)))) for one in SYSTEMS}
         return replace(
             super().site(),
             clone=Clone(self.folder),
@@ -108,12 +112,17 @@ class JointHospital(Hospital):
             journal=lambda change: self.journals[ChangeId(change)].open(change),
         )
 
+    def _materials(self, part: JointPart, comes_after: Digest | None) -> dict[str, Any]:
+        asked = {"change": part.change, "system": part.system, "hosts": part.system, "joint": self.parts, "soak": SOAK}
+        return {
+            "request": builders.make_request(**asked),
+            "release": builders.make_release(system=part.system),
+            "hosts": [host for host in _hosts(part.system) if part.only in (None, half_of(host))],
+            "comes_after": comes_after,
+        }
 
-def _materials(number: int, part: JointPart, comes_after: Any) -> dict[str, Any]:
-    asked = {"change": part.change, "system": part.system, "hosts": part.system, "joint": PARTS, "soak": SOAK}
-    return {
-        "request": builders.make_request(**asked),
-        "release": builders.make_release(system=part.system),
-        "hosts": [builders.make_host(10 * number + 11), builders.make_host(10 * number + 12)],
-        "comes_after": comes_after,
-    }
+
+def _hosts(system: SystemId) -> list[PlannedHost]:
+    """A server and a workstation: `host-11` and `host-12` of the first system, `host-21` and `host-22` of the next."""
+    number = 10 * SYSTEMS.index(system) + 11
+    return [builders.make_host(number), replace(builders.make_host(number + 1), workstation=Workstation(None, None))]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from upgrader.domain.digest import Digest
+from upgrader.domain.hospital.system import group_of
 from upgrader.domain.names import SystemId
 from upgrader.lab.archive import pack
 from upgrader.lab.hospital import ENGINEER, HEAD, INFORMATION, OWNER, TESTER, Answer, Start
@@ -180,6 +181,35 @@ def test_a_request_that_was_cut_short_goes_on_with_its_numbers(night: Night, wha
     new = [one["change"] for one in typed(night, ENGINEER, *asked).json()["changes"]]
     assert not {*new} & {*again}  # what was cancelled is over: this is asked for anew
     cancel(night, *new)
+
+
+def test_workstations_get_a_change_of_their_own_behind_the_servers_of_all_systems(night: Night) -> None:
+    """The workstation of one system, which is the other one's server here: only asked for and planned, not upgraded."""
+    file = night.hospital.clone(ENGINEER) / "inventory" / "systems.yml"
+    before = file.read_text()
+    inventory = json.loads(before)
+    station = {night.hosts[PICC].name: {"upgrader_kind": "workstation"}}
+    inventory["all"]["children"][group_of(NURSING)]["hosts"] |= station
+    commit(night, file, json.dumps(inventory), "a workstation")
+
+    asked = typed(
+        night, ENGINEER, "request", NURSING, GOOD, MOBILE, CLOSED_DOOR, "--reason", "servers first", "--window", WINDOW
+    ).json()["changes"]
+    plan = typed(night, ENGINEER, "plan", asked[0]["change"]).json()["plan"]
+
+    told = [(one["system"], one["only"]) for one in asked]
+    assert told == [(NURSING, "servers"), (MOBILE, None), (NURSING, "workstations")]
+    assert [host["name"] for host in plan["hosts"]] == [night.hosts[NURSING].name]
+    assert [part.get("only") for part in plan["joint"]] == ["servers", None, "workstations"]
+    cancel(night, *(one["change"] for one in asked))
+    commit(night, file, before, "as it was")
+
+
+def commit(night: Night, file: Path, text: str, message: str) -> None:
+    night.hospital.git(ENGINEER, "pull", "--ff-only")
+    file.write_text(text)
+    night.hospital.git(ENGINEER, "commit", "--all", "-m", message)
+    night.hospital.git(ENGINEER, "push")
 
 
 def test_all_changes_of_a_request_are_printed_accepted_and_closed_with_one_command_each(

@@ -11,7 +11,7 @@ from builders import CHANGE, make_host, make_release, make_request, plan_of
 from fakes import Hospital
 from upgrader import lab
 from upgrader.adapters import documents
-from upgrader.domain.changes.joint import JointPart, check_works_with, in_order, way_between
+from upgrader.domain.changes.joint import Half, JointPart, check_works_with, in_order, servers_first, way_between
 from upgrader.domain.changes.late import Workstation
 from upgrader.domain.changes.plan import Plan, read_plan
 from upgrader.domain.digest import Digest
@@ -57,6 +57,36 @@ def test_what_others_stand_on_comes_first_and_older_versions_before_newer_ones()
     ordered = in_order(asked, hospital())
 
     assert [one.name for one in ordered] == ["his 2", "lis 9", "lis 10"]
+
+
+def test_all_servers_go_before_any_workstations_and_what_is_left_whole_is() -> None:
+    both, servers, stations = (Half.SERVERS, Half.WORKSTATIONS), (Half.SERVERS,), (Half.WORKSTATIONS,)
+    pc = SystemId("pc")
+
+    def steps(halves: dict[SystemId, tuple[Half, ...]], *asked: Release) -> list[str]:
+        return [f"{one.system} {one.version} {half or 'all'}" for one, half in servers_first(asked, halves)]
+
+    his, lis, cashier = release("his", "2"), release("lis", "2"), release("cashier", "2")
+    assert steps({HIS: both, LIS: both}, his, lis) == ["his 2 servers", "lis 2 all", "his 2 workstations"]
+    assert steps({HIS: both, LIS: servers}, his, lis) == ["his 2 servers", "lis 2 all", "his 2 workstations"]
+    assert steps({HIS: servers, LIS: both}, his, lis) == ["his 2 all", "lis 2 all"]
+    assert steps({HIS: both, pc: stations, LIS: servers}, his, release("pc", "2"), lis) == [
+        *("his 2 servers", "lis 2 all", "his 2 workstations", "pc 2 all")
+    ]
+    assert steps({HIS: both, LIS: both, CASHIER: both}, his, lis, cashier) == [
+        *("his 2 servers", "lis 2 servers", "cashier 2 all", "his 2 workstations", "lis 2 workstations")
+    ]
+    assert steps({}, his, lis) == ["his 2 all", "lis 2 all"]  # nothing is known
+    assert steps({pc: stations}, release("pc", "2")) == ["pc 2 all"]
+
+
+def test_workstations_go_with_their_servers_in_a_chain_and_where_the_vendor_wants_them_first() -> None:
+    both = {HIS: tuple(Half), LIS: tuple(Half)}
+    chain = [release("his", "2"), release("his", "3", "2"), release("lis", "2")]
+    turned = [release("his", "2", clients_first=True), release("lis", "2")]
+
+    assert [half for _, half in servers_first(chain, both)] == [None, None, None]
+    assert [half for _, half in servers_first(turned, both)] == [None, None]
 
 
 def test_a_link_that_may_not_follow_the_one_before_it_is_refused() -> None:
@@ -178,12 +208,18 @@ def test_servers_go_before_workstations_unless_the_vendor_says_otherwise() -> No
 
 
 def test_a_joint_request_is_written_and_read_back() -> None:
-    parts = (JointPart(CHANGE, SystemId("exam-scheduling"), Version("3.5.10")), JointPart(NEXT, LIS, Version("2.0")))
-    request = make_request(joint=parts)
+    parts = (
+        JointPart(CHANGE, SystemId("exam-scheduling"), Version("3.5.10")),
+        JointPart(NEXT, LIS, Version("2.0"), Half.SERVERS),
+    )
+    both = (*parts, JointPart(ChangeId("CHG-2026-0144"), LIS, Version("2.0"), Half.WORKSTATIONS))
+    request = make_request(joint=both)
 
     assert documents.read_request(documents.write_request(request).encode(), "request.yml") == request
     with pytest.raises(BadInput):
-        documents.write_request(make_request(joint=parts[1:]))
+        documents.write_request(make_request(joint=both[1:]))
+    with pytest.raises(BadInput):  # nobody would bring it to the workstations
+        documents.write_request(make_request(joint=parts))
 
 
 def test_a_release_says_what_it_works_with_and_who_goes_first() -> None:

@@ -1,13 +1,15 @@
 """A night of three joint changes that is refused, killed or stuck in the middle: what stays, and what ends it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import builders
 from fakes import Break, Killed
-from joint_hospital import CHANGES, FIRST, SECOND, THIRD, JointHospital
+from joint_hospital import CHANGES, FIRST, PARTS, SECOND, THIRD, JointHospital
+from upgrader.domain.changes.joint import Half
 from upgrader.domain.changes.joint_step import JointStep, next_over
 from upgrader.domain.changes.lifecycle import Event, State
 from upgrader.domain.errors import ExitCode, OutsideWindow
@@ -105,6 +107,19 @@ def _lines_of_the_way_back(command: Command, folder: Path, kill_at: int | None) 
 
 def _began_back(hospital: JointHospital, change: ChangeId) -> bool:
     return any(b'"rollback started"' in line for line in hospital.journals[change].lines)
+
+
+def test_the_workstations_of_one_system_come_after_the_servers_of_the_next(tmp_path: Path) -> None:
+    his, lis = PARTS[0], PARTS[1]
+    parts = [replace(his, only=Half.SERVERS), lis, replace(his, change=THIRD, only=Half.WORKSTATIONS)]
+    hospital = JointHospital(tmp_path, parts)
+
+    assert apply(hospital) is ExitCode.DONE
+    assert hospital.fleet.asked_for("upgrade") == [(f"host-{number}",) for number in (11, 21, 22, 12)]
+
+    hospital.fleet.runs.clear()
+    assert roll_back_all(hospital) is ExitCode.ROLLED_BACK
+    assert hospital.fleet.asked_for("rollback") == [("host-12",), ("host-21", "host-22"), ("host-11",)]
 
 
 def test_a_host_for_which_somebody_answers_holds_no_way_back(hospital: JointHospital) -> None:

@@ -23,6 +23,7 @@ from upgrader.cli.entry import run_command
 from upgrader.domain.approval.record import Decision, Result, TestStage
 from upgrader.domain.changes.demand import DemandKind
 from upgrader.domain.changes.forecast import Ground
+from upgrader.domain.changes.joint import Half
 from upgrader.domain.changes.joint_step import JointStep
 from upgrader.domain.changes.lifecycle import Event, State
 from upgrader.domain.changes.notification import Topic
@@ -132,6 +133,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "ground": Ground,
     "match": list(Match),
     "fact": [event.replace(" ", "-") for event in Event],
+    "half": Half,
     "inspection.concern": Concern,
     "inspection.reading": Reading,
     "inspection.round": Round,

@@ -112,8 +112,9 @@ def _check_goes_together(texts: Texts, releases: Sequence[tuple[SystemId, Versio
 
 def _say_joint(desk: Desk, asked: Sequence[Requested]) -> None:
     for one in asked:
-        release = f"{one.request.system} {one.request.version}"
-        desk.say(desk.texts("said.requested-joint", change=one.request.change, release=release, file=one.file))
+        asked_for = one.request
+        release = render.release(asked_for.system, asked_for.version, asked_for.only, desk.texts)
+        desk.say(desk.texts("said.requested-joint", change=asked_for.change, release=release, file=one.file))
     desk.answer(render.requested_joint_json(asked))
     desk.next("next.plan-together", change=asked[0].request.change)
 

@@ -30,7 +30,7 @@ from upgrader.render.inspection import agenda as inspection_agenda
 from upgrader.render.inspection import log as inspection_log
 from upgrader.render.inspection import log_json as inspection_json
 from upgrader.render.inspection import sheet as inspection_sheet
-from upgrader.render.joint import joint, joint_json
+from upgrader.render.joint import joint, joint_json, release
 from upgrader.render.known_bad import known_bad, known_bad_json
 from upgrader.render.late import retried, retried_json
 from upgrader.render.locks import locks, locks_json
@@ -94,6 +94,7 @@ __all__ = [
     "prestaged",
     "prestaged_json",
     "record_json",
+    "release",
     "requested_joint_json",
     "requested_json",
     "retried",

@@ -67,7 +67,13 @@ def requested_json(requested: Requested) -> Json:
 
 def requested_joint_json(asked: Sequence[Requested]) -> Json:
     changes = [
-        {"change": one.request.change, "system": one.request.system, "version": one.request.version, "file": one.file}
+        {
+            "change": one.request.change,
+            "system": one.request.system,
+            "version": one.request.version,
+            "only": one.request.only,
+            "file": one.file,
+        }
         for one in asked
     ]
     return {"format": "upgrader.requested-joint/1", "changes": changes}

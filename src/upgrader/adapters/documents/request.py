@@ -24,7 +24,7 @@ from upgrader.adapters.documents.reading import read_document
 from upgrader.adapters.documents.values import day_of, matching, one_of, seconds, whole
 from upgrader.adapters.documents.writing import quoted, scalar
 from upgrader.domain.changes.demand import TERMS, Demand, DemandKind
-from upgrader.domain.changes.joint import JointPart
+from upgrader.domain.changes.joint import Half, JointPart
 from upgrader.domain.changes.late import ABSENT_AT_MOST, Late
 from upgrader.domain.changes.request import ChangeWindow, Kind, Request, Soak, WaveSizes, WhenUnstable
 
@@ -77,7 +77,8 @@ def write_request(request: Request) -> str:
         written += SUPERSEDES.format(supersedes=request.supersedes)
     if request.joint:
         written += JOINT + "".join(
-            f"  - {{change: {part.change}, system: {scalar(part.system)}, version: {quoted(part.version)}}}\n"
+            f"  - {{change: {part.change}, system: {scalar(part.system)}, version: {quoted(part.version)}"
+            f"{f', only: {part.only}' if part.only else ''}}}\n"
             for part in request.joint
         )
     read_request(written.encode(), "request.yml")
@@ -227,6 +228,7 @@ class _JointPart(Model):
     change: Change
     system: System
     version: VersionText
+    only: Annotated[Half, reads(one_of(Half))] | None = None
 
 
 class _Request(Model):
@@ -252,6 +254,11 @@ class _Request(Model):
         if self.joint and own not in [(part.change, part.system, part.version) for part in self.joint]:
             wrong = {"expected": f"{self.change} {self.system} {self.version}", "found": self.joint[0].change}
             yield Finding(("joint",), "wrong-value", wrong)
+        halves = {(part.system, part.version, part.only) for part in self.joint if part.only is not None}
+        for system, version, half in sorted(halves):
+            other = next(one for one in Half if one is not half)
+            if (system, version, other) not in halves:
+                yield Finding(("joint",), "wrong-value", {"expected": f"{system} {version} {other}", "found": half})
         yield from repeated(("joint", n, "change", part.change) for n, part in enumerate(self.joint))
         if self.late is None:
             return
@@ -279,7 +286,7 @@ class _Request(Model):
             ),
             downgrade=self.downgrade,
             supersedes=self.supersedes,
-            joint=tuple(JointPart(part.change, part.system, part.version) for part in self.joint),
+            joint=tuple(JointPart(part.change, part.system, part.version, part.only) for part in self.joint),
             demand=self.demand.to_domain() if self.demand else None,
             late=self.late.to_domain(self.window.zone) if self.late else None,
             particulars=self.form.to_domain(),

@@ -3,8 +3,9 @@
 A jump over several versions of one system is the same: one change for each link of the chain.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 
 from upgrader.domain.errors import BadInput, Refused
@@ -14,13 +15,27 @@ from upgrader.domain.releases.release import Release
 from upgrader.domain.releases.version_order import newest_last
 
 
+class Half(StrEnum):
+    """One half of a system's hosts."""
+
+    SERVERS = "servers"
+    WORKSTATIONS = "workstations"
+
+
 @dataclass(frozen=True, slots=True)
 class JointPart:
-    """One of the changes that were asked for together, and the release that it brings."""
+    """One of the changes that were asked for together, and the release that it brings: to all hosts, or `only` to one
+    half of them, where the others have a change of their own."""
 
     change: ChangeId
     system: SystemId
     version: Version
+    only: Half | None = None
+
+    @property
+    def name(self) -> str:
+        """The release, and to whom it comes: `his 5.1`, `his 5.1 workstations`."""
+        return f"{self.system} {self.version}" + (f" {self.only}" if self.only else "")
 
 
 def in_order(releases: Sequence[Release], graph: Graph) -> tuple[Release, ...]:
@@ -43,6 +58,29 @@ def in_order(releases: Sequence[Release], graph: Graph) -> tuple[Release, ...]:
             if not later.may_follow(earlier.version):
                 raise Refused("chain-link", release=later.name, found=earlier.version, follows=", ".join(later.follows))
     return tuple(release for chain in chains for release in chain)
+
+
+def servers_first(
+    ordered: Sequence[Release], halves: Mapping[SystemId, Collection[Half]]
+) -> tuple[tuple[Release, Half | None], ...]:
+    """The servers of all systems before the workstations of any. None: one change brings it to all hosts.
+
+    `halves` are those that each system has; one of which nothing is known has servers. The last one with servers stays
+    whole: its own waves put them first. So do a release whose vendor wants workstations first, and links of a chain: no
+    workstation is left two versions behind its server.
+    """
+    with_servers = [r for r in ordered if Half.SERVERS in halves.get(r.system, (Half.SERVERS,))]
+    systems = [release.system for release in ordered]
+    apart = [
+        release
+        for release in with_servers
+        if Half.WORKSTATIONS in halves.get(release.system, ())
+        and not release.clients_first
+        and systems.count(release.system) == 1
+        and release.system != with_servers[-1].system
+    ]
+    later = [(r, Half.WORKSTATIONS if r in apart else None) for r in ordered if r in apart or r not in with_servers]
+    return (*((r, Half.SERVERS if r in apart else None) for r in with_servers), *later)
 
 
 def way_between(installed: str, wanted: Release, staged: Iterable[Release]) -> tuple[Release, ...]:
@@ -81,14 +119,14 @@ def kept(keep: int, change: str, joint: Sequence[JointPart]) -> int:
     """How many versions a host keeps: of a chain so many that the way back leads over all of it."""
     if not joint:
         return keep
-    system = joint[_place(change, joint)].system
-    links = sum(part.system == system for part in before(change, joint))
+    own = joint[_place(change, joint)]
+    links = sum(part.system == own.system and part.version != own.version for part in before(change, joint))
     return max(keep, links + 2) if links else keep
 
 
 def joint_note(change: str, joint: Sequence[JointPart]) -> Mapping[str, str]:
     """What the signers are told of the changes that belong together."""
-    parts = " → ".join(f"{part.system} {part.version} ({part.change})" for part in joint)
+    parts = " → ".join(f"{part.name} ({part.change})" for part in joint)
     return {"place": str(_place(change, joint) + 1), "count": str(len(joint)), "order": parts}
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from upgrader.domain.changes.demand import Demand
-from upgrader.domain.changes.joint import JointPart
+from upgrader.domain.changes.joint import Half, JointPart
 from upgrader.domain.changes.late import Late
 from upgrader.domain.changes.particulars import Particulars
 from upgrader.domain.names import ChangeId, PersonId, SystemId, Version
@@ -82,6 +82,11 @@ class Request:
     late: Late | None = None
     joint: tuple[JointPart, ...] = ()
     particulars: Particulars = field(default_factory=Particulars)
+
+    @property
+    def only(self) -> Half | None:
+        """The half of the hosts that this change is for, where the others have a change of their own; None: all."""
+        return next((part.only for part in self.joint if part.change == self.change), None)
 
     def as_data(self) -> Mapping[str, Any]:
         """What the journal keeps of it."""

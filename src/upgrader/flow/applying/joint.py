@@ -53,7 +53,7 @@ def apply_joint(site: Site, change: ChangeId, progress: Progress) -> Applied:
     for part in before(change, joint):
         if found_stable(read_history(site, part.change)):
             continue
-        progress("progress.joint", {"change": part.change, "release": f"{part.system} {part.version}"})
+        progress("progress.joint", {"change": part.change, "release": part.name})
         applied = _carry_through(site, part.change, joint, progress)
         if applied.change.state is not State.STABLE:
             return applied
@@ -115,7 +115,7 @@ def _take_back_before(
     """Take back what ran before a change that went back. Gives the one that could not be taken back whole, if any."""
     for part in reversed(before(change, joint)):
         if _is_to_go_back(site, part.change):
-            progress("progress.joint-back", {"change": part.change, "release": f"{part.system} {part.version}"})
+            progress("progress.joint-back", {"change": part.change, "release": part.name})
             taken = roll_back_change(site, part.change, _pulled_by(change), progress)
             if taken.exit_code is not ExitCode.ROLLED_BACK:
                 return Applied(taken.exit_code, taken.change, taken.because)

@@ -34,7 +34,7 @@ from upgrader.domain.papers.paper import check_scan
 from upgrader.flow import repository
 from upgrader.flow.applying.comes_after import check_comes_after
 from upgrader.flow.identity import acting_person
-from upgrader.flow.planning.materials import ChangeFiles, make_materials, need, read_change_files
+from upgrader.flow.planning.materials import ChangeFiles, hosts_to_upgrade, make_materials, need, read_change_files
 from upgrader.flow.planning.stand_ins import check_stand_ins
 from upgrader.flow.releases.known_bad import check_not_known_bad, suspect_of
 from upgrader.flow.releases.stage import Papers, release_claim
@@ -220,7 +220,7 @@ def _check_vendors(site: Site, trust: Trust, files: ChangeFiles) -> None:
 
 def _check_remade(site: Site, trust: Trust, files: ChangeFiles, snapshot: Snapshot, tree: Tree, plan: Plan) -> None:
     """Make the plan again from the commit: whatever differs from plan.json was not what people signed."""
-    hosts = site.inventory.resolve(tree.path, files.request.hosts)
+    hosts = hosts_to_upgrade(site, tree, files.request)
     installed = {str(host.name): host.installed for host in plan.hosts}
     remade = make_plan(make_materials(site, trust, files, snapshot, tree, hosts, installed, plan.revision))
     if remade != plan:

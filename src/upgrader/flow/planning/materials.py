@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from upgrader.domain.approval.trust import Trust
+from upgrader.domain.changes.joint import Half
 from upgrader.domain.changes.plan import UNKNOWN, Materials, PlannedHost
 from upgrader.domain.changes.request import Request
 from upgrader.domain.digest import Digest
@@ -98,6 +99,24 @@ def _others_staged(site: Site, snapshot: Snapshot, request: Request) -> Mapping[
     """Every other release of the system that the commit holds, by version."""
     versions = repository.staged_versions(snapshot, request.system)
     return {v: _papers(site, snapshot, request.system, v) for v in sorted(versions - {request.version})}
+
+
+def hosts_to_upgrade(site: Site, tree: Tree, request: Request) -> Sequence[InventoryHost]:
+    """The hosts of a request, by the inventory in the tree: all of its pattern, or the half that it is for.
+
+    Raises Refused `plan-no-hosts` when that half is empty.
+    """
+    found = site.inventory.resolve(tree.path, request.hosts)
+    if request.only is None:
+        return found
+    chosen = [host for host in found if half_of(host) is request.only]
+    if not chosen:
+        raise Refused("plan-no-hosts", hosts=f"{request.hosts} ({request.only})")
+    return chosen
+
+
+def half_of(host: InventoryHost | PlannedHost) -> Half:
+    return Half.SERVERS if host.workstation is None else Half.WORKSTATIONS
 
 
 def make_materials(

@@ -16,7 +16,13 @@ from upgrader.flow import repository
 from upgrader.flow.applying import upgrade
 from upgrader.flow.applying.comes_after import as_left_by, plan_before
 from upgrader.flow.identity import acting_person
-from upgrader.flow.planning.materials import ChangeFiles, earlier_releases, make_materials, read_change_files
+from upgrader.flow.planning.materials import (
+    ChangeFiles,
+    earlier_releases,
+    hosts_to_upgrade,
+    make_materials,
+    read_change_files,
+)
 from upgrader.flow.planning.stand_ins import check_stand_ins
 from upgrader.flow.releases.known_bad import check_not_known_bad, suspect_of
 from upgrader.flow.releases.works_with import check_declared
@@ -58,7 +64,7 @@ def plan_change(site: Site, change: str, progress: Progress, *, publish: bool) -
     suspect = suspect_of(files.release, files.papers.manifest, files.request.requester)
     check_not_known_bad(site, site.trust.load(), snapshot, suspect)
     with site.export(snapshot) as tree:
-        hosts = site.inventory.resolve(tree.path, files.request.hosts)
+        hosts = hosts_to_upgrade(site, tree, files.request)
         check_served(files.release, {host.name: host.platform for host in hosts})
         progress("progress.asking-hosts", {"count": len(hosts)})
         installed = installed_versions(site, snapshot, tree, hosts, files)

@@ -1,13 +1,14 @@
 """Request: write down one change that is asked for. Nothing is decided and no host is contacted."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from upgrader.domain.changes.joint import JointPart, in_order, way_between
+from upgrader.domain.changes.joint import Half, JointPart, in_order, servers_first, way_between
 from upgrader.domain.changes.lifecycle import Event, State, advance
 from upgrader.domain.changes.request import Request
-from upgrader.domain.errors import BadInput, Refused
+from upgrader.domain.errors import BadInput, Refused, UpgraderError
 from upgrader.domain.hospital.system import group_of
 from upgrader.domain.names import ChangeId, PersonId, SystemId, Version
 from upgrader.domain.releases.release import Release
@@ -15,12 +16,14 @@ from upgrader.flow import repository
 from upgrader.flow.applying.cancel import cancel_change
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
+from upgrader.flow.planning.materials import half_of
 from upgrader.flow.releases.known_bad import check_not_known_bad, suspect_of
 from upgrader.flow.releases.stage import MANIFEST
 from upgrader.flow.site import Site
 from upgrader.flow.watching.described import graph_here
 
 NUMBERED = re.compile(r".+-\d{4,6}")
+Step = tuple[Release, Half | None]
 UNTOUCHED = frozenset({State.NEW, State.REQUESTED})
 
 
@@ -68,25 +71,34 @@ def request_joint(
     if installed is not None:
         found = list(way_between(installed, found[-1], _all_staged(site, found[-1].system)))
     ordered = in_order(found, graph_here(site))
+    steps = servers_first(ordered, _halves(site, {release.system for release in ordered}))
     own = len({release.system for release in ordered}) == 1
     hosts = {part.system: wanted.hosts if own else group_of(part.system) for part in ordered}
     common = replace(wanted, requester=person)
-    begun = _joint_cut_short(site, common, ordered, hosts)
-    requests = begun or _numbered(common, ordered, hosts, next_change(site, site.change_prefix))
+    begun = _joint_cut_short(site, common, steps, hosts)
+    requests = begun or _numbered(common, steps, hosts, next_change(site, site.change_prefix))
     for request in requests:
         _check_may_ask(site, request, person)
     asked = ", ".join(f"{one.system} {one.version}" for one in requests)
     return _write_down(site, requests, f"{requests[0].change}: request {asked}")
 
 
-def _numbered(
-    common: Request, ordered: Sequence[Release], hosts: Mapping[SystemId, str], first: str
-) -> Sequence[Request]:
+def _halves(site: Site, systems: Collection[SystemId]) -> Mapping[SystemId, frozenset[Half]]:
+    """Which hosts each of several systems has, by the inventory in the clone; what can't be read is left to `plan`."""
+    found = {}
+    for system in systems if len(systems) > 1 else ():
+        with suppress(UpgraderError):
+            hosts = site.inventory.resolve(site.clone.root, group_of(system))
+            found[system] = frozenset(map(half_of, hosts))
+    return found
+
+
+def _numbered(common: Request, steps: Sequence[Step], hosts: Mapping[SystemId, str], first: str) -> Sequence[Request]:
     """One request for each release, numbered from `first` on, with all of them in each."""
     start, number = first.rsplit("-", 1)
     joint = tuple(
-        JointPart(ChangeId(f"{start}-{int(number) + n:04}"), release.system, release.version)
-        for n, release in enumerate(ordered)
+        JointPart(ChangeId(f"{start}-{int(number) + n:04}"), release.system, release.version, only)
+        for n, (release, only) in enumerate(steps)
     )
     return [
         replace(
@@ -102,13 +114,13 @@ def _numbered(
 
 
 def _joint_cut_short(
-    site: Site, common: Request, ordered: Sequence[Release], hosts: Mapping[SystemId, str]
+    site: Site, common: Request, steps: Sequence[Step], hosts: Mapping[SystemId, str]
 ) -> Sequence[Request] | None:
     """The requests that this very command has made already, when nothing has come of any yet; None when it is new."""
     for file in sorted(site.clone.root.glob(f"{repository.change_folder(site.change_prefix)}-*/request.yml")):
         if not NUMBERED.fullmatch(file.parent.name):
             continue
-        requests = _numbered(common, ordered, hosts, file.parent.name)
+        requests = _numbered(common, steps, hosts, file.parent.name)
         if _is_begun(site, requests[0]) and all(_is_begun(site, one, or_missing=True) for one in requests[1:]):
             return requests
     return None
