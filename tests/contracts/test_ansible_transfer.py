@@ -1,9 +1,11 @@
 """The way of a build over a real connection: broken, slowed down, and with a byte flipped on the host."""
 
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +40,8 @@ def big(tmp_path: Path) -> Build:
 
 def slowly(fleet: SshFleet, kilobytes: int) -> None:
     inventory = fleet.tree / "inventory/hosts.yml"
-    inventory.write_text(inventory.read_text() + f"        upgrader_bandwidth: {kilobytes}\n")
+    others = "".join(line for line in inventory.open() if "bandwidth" not in line)
+    inventory.write_text(f"{others}        upgrader_bandwidth: {kilobytes}\n")
 
 
 def arrived(fleet: SshFleet) -> int:
@@ -132,3 +135,49 @@ def test_apply_sends_nothing_after_prestaging(fleet: SshFleet, big: Build) -> No
 
     assert outcomes(applied) == ["upgraded"]
     assert applied.reports[0].bytes_sent < 2 * SCRIPTS
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NO DISKS TRIED: not root")
+def test_a_disk_that_fills_in_the_midst_of_a_transfer_is_told_and_nothing_of_the_build_stays(
+    fleet: SshFleet, big: Build, tmp_path: Path
+) -> None:
+    """Somebody else fills it, who was not there when the host looked whether the build would fit."""
+    host = fleet.host("host-01")
+    host.state.parent.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", str(host.state.parent)], check=True)
+    old = make_build(tmp_path, "0.9", **server_files("0.9"))
+    other = host.state.parent / "of-somebody-else"
+
+    def fill() -> None:
+        while not over.is_set() and not 0 < arrived(fleet) < big.size:
+            time.sleep(0.02)
+        with other.open("wb") as file, suppress(OSError):
+            while True:
+                file.write(bytes(1_000_000))
+                file.flush()
+
+    over, filler = threading.Event(), threading.Thread(target=fill)
+    try:
+        assert outcomes(run(fleet, order(fleet, old))) == ["upgraded"]
+        slowly(fleet, 100)
+        filler.start()
+        try:
+            told = run(fleet, order(fleet, big, base="0.9"))
+        finally:
+            over.set()
+            filler.join()
+        left = arrived(fleet)
+        seen = run(fleet, order(fleet, old, "verify"))
+        other.unlink()
+        slowly(fleet, 100_000)
+        again = run(fleet, order(fleet, big, base="0.9"))
+    finally:
+        host.end()
+        subprocess.run(["umount", "-l", str(host.state.parent)], check=True)
+
+    (report,) = told.reports
+    assert (report.outcome.value, report.step, report.current) == ("failed", "receive", "0.9"), report.detail
+    assert "KB are free below" in report.detail
+    assert left == 0
+    assert outcomes(seen) == ["unchanged"]
+    assert outcomes(again) == ["upgraded"]

@@ -177,3 +177,29 @@ def test_what_a_program_says_in_any_encoding_is_text_for_every_file(
     assert (told["outcome"], told["step"]) == ("rolled-back", "health")
     assert str(told["detail"]).encode()
     assert read is None or told["detail"].startswith(read[:100])
+
+
+FLOOD = (
+    "while head -c 3000000 /dev/zero | tr '\\0' x; do sleep 0.05; done"  # not as fast as it can: the disk is ours too
+)
+
+
+@pytest.mark.parametrize(("part", "step"), [("health", "health"), ("start", "restart")])
+def test_a_program_that_never_stops_talking_is_stopped_before_it_fills_the_disk(
+    host: ShHost, old: Build, tmp_path: Path, part: str, step: str
+) -> None:
+    """Long before its limit, which is ten minutes here."""
+    ill = make_build(tmp_path, "2.0", **{part: FLOOD})
+
+    told = host.apply(ill, base="1.0", health_seconds=PATIENCE, start_seconds=PATIENCE)
+
+    assert end_word(told) == ("rolled-back", step, "1.0")
+    assert told["detail"].startswith("said more than 16 MB and was stopped: ")
+    assert host.service_runs()
+    assert max(path.stat().st_size for path in host.state.rglob("*") if path.is_file()) < 1_000_000
+
+
+def test_a_program_that_says_much_and_ends_is_as_good_as_any(host: ShHost, old: Build, tmp_path: Path) -> None:
+    talks = make_build(tmp_path, "2.0", health="head -c 3000000 /dev/zero; exit 0")
+
+    assert host.apply(talks, base="1.0")["outcome"] == "upgraded"

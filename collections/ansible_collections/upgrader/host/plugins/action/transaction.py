@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.upgrader.host.plugins.plugin_utils.conversation import COMMAND as CONVERSATION
 from ansible_collections.upgrader.host.plugins.plugin_utils.conversation import (
     Conversation,
+    Cut,
+    NotTaken,
     can_converse,
     converse_over,
     stay_alone,
@@ -175,7 +178,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
         fact = self._ask(verb, order)
         patched: set[str] = set()
         sent: set[str] = set()
-        while fact.get("need") == "build":
+        while fact.get("need") == "build" and fact["outcome"] != "failed":
             wanted = str(fact["wanted"])
             patch = order.patch(wanted, str(fact.get("bases", ""))) if wanted not in patched | sent else None
             self._send(order, fact, patch)
@@ -230,6 +233,8 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
             self._sent += send(file, start, order.bandwidth, put)
         except AnsibleConnectionFailure:
             raise
+        except NotTaken:
+            return  # its answer is the next that we hear
         except AnsibleError as error:
             self._ask("stage", order, sent=wanted)
             raise HostSilent(f"the build could not be sent: {_one_line(str(error))}") from error
@@ -250,7 +255,8 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
     def _ask_on(self, talk: Conversation, verb: str, sent: str) -> dict[str, Any]:
         """The next call of a conversation; its first went with the script."""
         if self._asked:
-            talk.say(f"call {verb} {sent}")
+            with suppress(Cut):  # a host that ended may have said why
+                talk.say(f"call {verb} {sent}")
         self._asked = True
         while not (line := talk.hear()).startswith(ANSWER):
             pass  # what a profile of the login shell says

@@ -56,7 +56,7 @@ empty_inputs() {
     wait_seconds=20 nap=0.2 user='' sent=0 builds='' follows='' configs='' parameters='' complete=''
     inputs='' step=input detail='' from='' to='' current='' digest='' need='' would='' changed=false
     rows='' running='' healthy='' pending='' free_kb='' downtime_ms='' stopped_at='' unpack_ms='' health_ms='' lock=''
-    remark='' wanted='' have=0 prefix='' bases='' part='' build='' stops_first='' was_started=''
+    remark='' wanted='' have=0 prefix='' bases='' part='' build='' also_words='' stops_first='' was_started=''
     journal='' output=/dev/null line_whole='' uid=''
     key_fact='' key_from='' key_to='' key_switched='' over=''
     open_key='' open_fact='' open_from='' open_to='' open_boot='' open_deadline=0

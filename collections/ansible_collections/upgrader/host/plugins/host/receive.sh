@@ -177,7 +177,7 @@ forget_old_builds() { # that came before this transaction, and that nobody used
 }
 
 ask_for_the_build() {
-    case $sent in 1 | "$wanted") refuse receive "${detail:-the build did not arrive}" ;; esac
     read_free_space
+    case $sent in 1 | "$wanted") refuse receive "${detail:-the build did not arrive; $free_kb KB are free below $state}" ;; esac
     answer unchanged receive "$detail"
 }

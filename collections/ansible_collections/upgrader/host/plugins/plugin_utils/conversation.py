@@ -35,6 +35,10 @@ class Cut(Exception):
     """The host says no more: it ended, or the link did. What follows is for the connection plugin to tell."""
 
 
+class NotTaken(Exception):
+    """The host takes no more of the build; why is in the line that it said."""
+
+
 class Process(Protocol):
     """The running ssh, as `subprocess` gives it."""
 
@@ -65,16 +69,16 @@ class Conversation:
         return line.decode("utf-8", "surrogateescape")
 
     def put(self, piece: Path, there: str) -> None:
-        """Send a whole file, whose bytes never come into our memory. A host that cannot take it says so in its next line."""
+        """Send a whole file, whose bytes never come into our memory. Raises NotTaken when the host ends before it is there."""
         size = piece.stat().st_size
-        self.say(f"take {size} {there}")
         try:
+            self.say(f"take {size} {there}")
             with piece.open("rb") as file:
                 done = 0
                 while done < size and (sent := os.sendfile(self._to_host.fileno(), file.fileno(), done, size - done)):
                     done += sent
-        except BrokenPipeError:
-            return
+        except (BrokenPipeError, Cut) as error:
+            raise NotTaken(there) from error
 
     def _write(self, words: bytes) -> None:
         try:

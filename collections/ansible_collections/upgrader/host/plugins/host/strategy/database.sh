@@ -232,12 +232,16 @@ run_file() { # database whole|each sha256 file; false, with where it stopped
 run_command() { # database command: the vendor's own, in the folder of the new version
     where=$2
     db_environment "$owner" "$1" >"$safe/environment"
+    also_words=$safe/command.log
+    : >"$also_words"
     # shellcheck disable=SC2016 # expanded by that shell
     run_limited "$limit_seconds" "$program_home" sh -c '
         while IFS= read -r line; do export "$line"; done <"$1"; exec sh -c "$3" >"$2" 2>&1' - "$safe/environment" "$safe/command.log" "$2"
     ended=$?
+    ! says_too_much || : >"$also_words"
+    also_words=''
     [ "$ended" != 0 ] || return 0
-    [ "$ended" = 124 ] || echo "ended with $ended; its words are in $safe/command.log on this host" >"$output"
+    [ -s "$output" ] || echo "ended with $ended; its words are in $safe/command.log on this host" >"$output" # else it was stopped
     printf 'failed: %s\n' "$2" >>"$steps"
     return 1
 }
