@@ -1,6 +1,6 @@
 """A small hospital in memory with one request for three systems: three changes, each planned, tested and signed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import builders
 from fakes import Documents, Hospital, Host, Inventory, MemoryJournal, NoClone, Published
 from upgrader.domain.changes.joint import JointPart
+from upgrader.domain.changes.journal import Entry
 from upgrader.domain.changes.late import Workstation
 from upgrader.domain.changes.lifecycle import Event, State
 from upgrader.domain.changes.plan import PlannedHost
@@ -45,6 +46,23 @@ class JointInventory(Inventory):
 
     def resolve(self, tree: Path, pattern: str) -> list[InventoryHost]:
         return list(self.others[pattern].resolve(tree, pattern))
+
+
+@dataclass(frozen=True)
+class AllJournals:
+    """All changes of the request stand in what the service looks through; for the rest the first one answers."""
+
+    first: MemoryJournal
+    by_change: Mapping[ChangeId, MemoryJournal]
+
+    def unclosed_with(self, event: str) -> Sequence[str]:
+        return [change for change, journal in self.by_change.items() if journal.unclosed_with(event)]
+
+    def newest_trust_version(self) -> int:
+        return self.first.newest_trust_version()
+
+    def earlier(self, system: str, events: Iterable[Event], *, but: str, most: int) -> Sequence[Sequence[Entry]]:
+        return self.first.earlier(system, events, but=but, most=most)
 
 
 class Clone(NoClone):
@@ -110,6 +128,7 @@ class JointHospital(Hospital):
             ),
             inventory=JointInventory(self.plan, others=inventories),
             journal=lambda change: self.journals[ChangeId(change)].open(change),
+            journals=AllJournals(self.journal, self.journals),
         )
 
     def _materials(self, part: JointPart, comes_after: Digest | None) -> dict[str, Any]:

@@ -201,10 +201,11 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "signature": SignatureState,
     "role": ["people"],
     "serve": [
-        *("began", "waits", "ended", "unreadable", "broken", "over", "expired", "debt-overdue", "nobody-told"),
+        *("began", "waits", "ended", "unreadable", "broken", "over", "expired", "debt-overdue"),
+        *("nobody-told", "waits-for"),
         *("last-look", "busy", "silent", "never"),
     ],
-    "serve.begun": [Duty.GO_ON, Duty.GO_BACK],
+    "serve.begun": [Duty.GO_ON, Duty.GO_BACK, Duty.PULL_BACK],
     "serve.refused": Duty,
     "state": State,
     "test": TestStage,

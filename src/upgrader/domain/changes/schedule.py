@@ -59,6 +59,7 @@ class Duty(StrEnum):
     GO_BACK = "go-back"
     MEASURE = "measure"
     RETRY = "retry"
+    PULL_BACK = "pull-back"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from upgrader.domain.changes.brake import Ask, Brake
+from upgrader.domain.changes.joint import after
 from upgrader.domain.changes.lifecycle import Event, State, may
 from upgrader.domain.errors import ExitCode, Locked, Refused
 from upgrader.domain.names import ChangeId
 from upgrader.flow.applying.brakes import abort_asked, whole_second
 from upgrader.flow.applying.cancel import cancel_change
+from upgrader.flow.applying.joint import ran_together, roll_back_joint
 from upgrader.flow.applying.pause import ANSWER_SECONDS, LOOK_SECONDS
-from upgrader.flow.applying.roll_back import roll_back_change
 from upgrader.flow.history import read_history
 from upgrader.flow.identity import acting_person
 from upgrader.flow.site import Site
@@ -42,15 +43,22 @@ def abort_change(site: Site, change: ChangeId, reason: str, progress: Progress) 
                 after = cancel_change(site, change, reason)
                 _forget(site, change)
                 return Aborted(ExitCode.DONE, after)
-            taken = roll_back_change(site, change, reason, progress)
+            taken = roll_back_joint(site, change, reason, progress)
             return Aborted(taken.exit_code, taken.change.state)
         except Locked:
-            wanted = Brake(ask=Ask.ABORT, change=change, person=person, since=whole_second(site.clock()), reason=reason)
+            runs = _runs_now(site, change)
+            wanted = Brake(ask=Ask.ABORT, change=runs, person=person, since=whole_second(site.clock()), reason=reason)
             site.brakes.ask(wanted)
             if waited >= ANSWER_SECONDS:
                 return Aborted(ExitCode.DONE, state, asked=True)
             site.sleep(LOOK_SECONDS)
             waited += LOOK_SECONDS
+
+
+def _runs_now(site: Site, change: ChangeId) -> ChangeId:
+    """Which of the changes of its request is being run: a later one goes back before this one does."""
+    later = (part.change for part in reversed(after(change, ran_together(site, change))))
+    return next((one for one in later if read_history(site, one).state is State.APPLYING), change)
 
 
 def _over(site: Site, change: ChangeId, state: State) -> Aborted:

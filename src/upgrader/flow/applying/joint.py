@@ -90,22 +90,22 @@ def _carry_through(site: Site, change: ChangeId, joint: Sequence[JointPart], pro
     if applied.change.state is State.SOAKING:
         soaked = soak_change(site, change, progress, wait=True)
         applied = Applied(soaked.exit_code, soaked.change, soaked.change.stopped_because)
-    if applied.change.state in BACK and not _was_taken_alone(change, joint, applied.because):
+    if applied.change.state in BACK and not was_taken_alone(change, joint, applied.because):
         return _take_back_before(site, change, joint, applied, progress)
     return applied
 
 
-def _was_taken_alone(change: ChangeId, joint: Sequence[JointPart], because: str) -> bool:
+def was_taken_alone(change: ChangeId, joint: Sequence[JointPart], because: str) -> bool:
     """Whether a person took back this change and meant no other: those before it stay as they are."""
     return was_asked(because) and not pulled_back(because, after(change, joint))
 
 
 def pulled_back(because: str, joint: Sequence[JointPart]) -> bool:
     """Whether a change went back because one of these did."""
-    return because in {asked_because(_pulled_by(part.change)) for part in joint}
+    return because in {asked_because(pulled_by(part.change)) for part in joint}
 
 
-def _pulled_by(change: ChangeId) -> str:
+def pulled_by(change: ChangeId) -> str:
     return f"{change} was taken back"
 
 
@@ -116,7 +116,7 @@ def _take_back_before(
     for part in reversed(before(change, joint)):
         if _is_to_go_back(site, part.change):
             progress("progress.joint-back", {"change": part.change, "release": part.name})
-            taken = roll_back_change(site, part.change, _pulled_by(change), progress)
+            taken = roll_back_change(site, part.change, pulled_by(change), progress)
             if taken.exit_code is not ExitCode.ROLLED_BACK:
                 return Applied(taken.exit_code, taken.change, taken.because)
     return applied

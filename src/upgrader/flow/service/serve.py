@@ -20,11 +20,13 @@ from upgrader.domain.changes.schedule import Due, Duty, due, scheduled
 from upgrader.domain.errors import ExitCode, UpgraderError
 from upgrader.domain.names import PersonId
 from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.applying.joint import pulled_by
 from upgrader.flow.applying.retry_pending import retry_pending, waiting_hosts
-from upgrader.flow.applying.roll_back import authorized_plan
+from upgrader.flow.applying.roll_back import authorized_plan, roll_back_change
 from upgrader.flow.approval.debts import overdue
 from upgrader.flow.closing.soak import soak_change
 from upgrader.flow.history import read_history
+from upgrader.flow.service.in_order import pulled_back_with, waits_for
 from upgrader.flow.service.notify import anything_owed
 from upgrader.flow.service.schedule import expire
 from upgrader.flow.service.service_journal import SERVICE, as_service
@@ -105,8 +107,10 @@ class Service:
     def _look_at(self, change: str) -> None:
         history = read_history(self.site, change)
         plan, now = _running_plan(self.site, change, history), self.site.clock()
-        found = due(history, plan, now) or _late_hosts(history, plan, now)
-        if found is not None:
+        found = due(history, plan, now) or _goes_back_too(self.site, change, history) or _late_hosts(history, plan, now)
+        if found is not None and found.duty is Duty.START and (earlier := waits_for(self.site, change)):
+            self._tell_once(change, "serve.waits-for", "", {"other": earlier})
+        elif found is not None:
             self.workers.start(change, partial(carry_out, self.open_site, change, found, self.tell))
 
     def _look_at_debts(self) -> None:
@@ -186,6 +190,8 @@ def carry_out(open_site: OpenSite, change: str, found: Due, tell: Tell) -> Outco
             case Duty.MEASURE:
                 soaked = soak_change(site, change, progress, wait=False)
                 return Outcome(found.duty, soaked.exit_code, soaked.change.state)
+            case Duty.PULL_BACK:
+                return _pulled_back(site, change, progress)
             case Duty.RETRY:
                 retried = retry_pending(site, change, progress)
                 return Outcome(found.duty, retried.exit_code, retried.change.state)
@@ -193,6 +199,21 @@ def carry_out(open_site: OpenSite, change: str, found: Due, tell: Tell) -> Outco
                 return _expired(site, change, progress)
     except UpgraderError as error:
         return Outcome(found.duty, error.exit_code, code=error.code, fields=error.fields)
+
+
+def _goes_back_too(site: Site, change: str, history: History) -> Due | None:
+    """A change goes back with the later one of its request that was taken back by a rule."""
+    found = pulled_back_with(site, change, history)
+    return Due(Duty.PULL_BACK, found[1]) if found is not None else None
+
+
+def _pulled_back(site: Site, change: str, progress: Callable[[str, Mapping[str, object]], None]) -> Outcome:
+    history = read_history(site, change)
+    if (found := pulled_back_with(site, change, history)) is None:
+        return Outcome(Duty.PULL_BACK, ExitCode.DONE, history.state)  # it has gone back a moment ago
+    progress(f"serve.begun.{Duty.PULL_BACK}", {"other": found[0], "person": found[1]})
+    taken = roll_back_change(site, change, pulled_by(found[0]), progress)
+    return Outcome(Duty.PULL_BACK, taken.exit_code, taken.change.state)
 
 
 def _expired(site: Site, change: str, progress: Callable[[str, Mapping[str, object]], None]) -> Outcome:
