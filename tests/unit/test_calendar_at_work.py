@@ -3,15 +3,19 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 import builders
 from fakes import Hospital
+from joint_hospital import Clone
 from upgrader.domain.changes.lifecycle import Event, State
 from upgrader.domain.errors import ExitCode, OutsideWindow
 from upgrader.domain.hospital.calendar import Calendar, CalendarRule, Daily, Days, Meaning, Once, Workdays
 from upgrader.flow.applying.apply import apply_change
+from upgrader.flow.planning.calendar import foreseen_end
+from upgrader.flow.planning.forecast import outlook
 
 ZONE = "UTC"
 WORKDAYS = Workdays(frozenset(), frozenset(), frozenset())
@@ -126,3 +130,22 @@ def test_an_hour_later_the_window_is_open() -> None:
     )
 
     assert apply(hospital) is ExitCode.DONE
+
+
+def test_what_people_are_shown_ends_with_the_hours_of_the_system(tmp_path: Path) -> None:
+    hospital, clone = Hospital(), Clone(tmp_path)
+    hospital.clock.now = builders.SIGNED
+    site = replace(hospital.site(), clone=clone)
+    plan = hospital.plan
+    assert foreseen_end(site, plan) == plan.window.closes
+
+    (tmp_path / "calendar.yml").touch()
+    an_hour = timedelta(hours=1)
+    closes = plan.window.closes.replace(tzinfo=None)
+    early = Once(closes - an_hour, closes + an_hour)
+    hospital.documents.calendar = Calendar(ZONE, WORKDAYS, (replace(freeze(), period=early),))
+
+    assert foreseen_end(site, plan) == plan.window.closes - an_hour
+    told = outlook(site, plan)
+    assert told is not None
+    assert told.ends == plan.window.closes - an_hour

@@ -94,6 +94,23 @@ def foresee(site: Site, plan: Plan) -> Answer | None:
     return calendar_here(site).ask(_names_of(plan.release.system), plan.window.opens)
 
 
+def foreseen_end(site: Site, plan: Plan) -> datetime:
+    """Until when the window of a plan is open, as far as the calendar in the person's clone says of this system.
+
+    Only a hint, for what people are shown. A calendar that is wrong there, or closed when the window opens, is told
+    where it counts.
+    """
+    opens, closes = max(plan.window.opens, site.clock()), plan.window.closes
+    if plan.kind is Kind.EMERGENCY or opens >= closes or not (site.clone.root / FILE).is_file():
+        return closes
+    try:
+        calendar = calendar_here(site)
+    except BadInput:
+        return closes
+    groups = _names_of(plan.release.system)
+    return calendar.open_until(groups, opens, closes) if calendar.ask(groups, opens).may_run else closes
+
+
 def _names_of(system: SystemId) -> frozenset[str]:
     """A system as releases and as inventories call it."""
     return frozenset((str(system), system.replace("-", "_")))

@@ -22,6 +22,7 @@ from upgrader.domain.changes.plan import Plan, Wave
 from upgrader.domain.errors import OutsideWindow
 from upgrader.domain.releases.probe import Probe
 from upgrader.flow.applying.running import longest_run
+from upgrader.flow.planning.calendar import foreseen_end
 from upgrader.flow.site import Site
 
 MOST_EARLIER = 20
@@ -90,12 +91,13 @@ def _foretell(
 def outlook(site: Site, plan: Plan, history: History | None = None, *, but: Collection[int] = ()) -> Outlook | None:
     """What may be expected of each wave of a plan, `but` for those that are over; None when all of them are.
 
-    Work ends with the window that was signed. A calendar that closes earlier is looked at when a wave would begin.
+    Work ends with the window that was signed, or before it with the system's hours in the calendar of the clone. What
+    counts is the calendar on the branch, with the groups of each wave's hosts, when the wave would begin.
     """
     earlier = earlier_experience(site, plan)
     left = [wave for wave in plan.waves if wave.number not in but]
     foretold = {wave.number: forecast(site, plan, history or History(), wave, earlier) for wave in left}
-    return Outlook(foretold, plan.window.closes) if foretold else None
+    return Outlook(foretold, foreseen_end(site, plan)) if foretold else None
 
 
 def outlook_of(site: Site, plan: Plan | None, history: History, change: Change) -> Outlook | None:
