@@ -27,6 +27,7 @@ MISSING = missing_programs(("sshd", "ssh", "ssh-keygen", "git"))
 NURSING, MOBILE, PICC = SystemId("nursing-information"), SystemId("mobile-nursing"), SystemId("picc")
 WINDOW = "2031-03-01 22:00 → 2031-03-02 01:00"
 NEWEST = "3.5.11"  # follows 3.5 alone
+THIRD_LINK = "3.5.12"  # follows only that
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,13 @@ def test_a_jump_is_a_chain_of_changes_and_goes_back_over_all_of_it(night: Night)
     refused = typed(night, ENGINEER, "plan", alone["change"], check=False)
     assert refused.json()["code"] == "release-may-not-follow"
     cancel(night, alone["change"])
+
+    repack(night, MOBILE, GOOD, THIRD_LINK, f'follows: ["{INSTALLED}"]', f'follows: ["{NEWEST}"]')
+    stage(night, MOBILE, THIRD_LINK)
+    longer = requested(night, MOBILE, THIRD_LINK, "--from", INSTALLED)  # planned while all hosts run the oldest
+    plans = typed(night, ENGINEER, "plan", longer[0], "--together").json()["plans"]
+    assert [plan["plan"]["hosts"][0]["installed"] for plan in plans] == [INSTALLED, GOOD, NEWEST]
+    cancel(night, *longer)
 
     applied = typed(night, ENGINEER, "apply", second)
     assert applied.code == 0, applied.err

@@ -154,10 +154,23 @@ def test_a_later_link_is_planned_for_what_the_link_before_leaves() -> None:
     before = plan_of()
     seen = {str(host.name): host.installed for host in before.hosts} | {"host-02": "9.9", "host-03": "unknown"}
 
-    left = as_left_by(before, "exam-scheduling", seen)
+    left = as_left_by([before], "exam-scheduling", seen)
 
     assert (left["host-01"], left["host-02"], left["host-03"]) == ("3.5.10", "9.9", "unknown")
-    assert as_left_by(before, "lis", seen) == seen
+    assert as_left_by([before], "lis", seen) == seen
+
+
+def test_the_third_link_is_planned_over_the_second_while_hosts_run_what_was_before_the_first() -> None:
+    first = plan_of()
+    second = plan_of(
+        request=make_request(version=Version("4")),
+        release=make_release(version=Version("4"), follows=("3.5.10",)),
+        hosts=[replace(host, installed="3.5.10") for host in first.hosts],
+    )
+    before = {str(host.name): host.installed for host in first.hosts}
+
+    assert set(as_left_by([first, second], "exam-scheduling", before).values()) == {"4"}
+    assert set(as_left_by([first, second], "exam-scheduling", dict.fromkeys(before, "3.5.10")).values()) == {"4"}
 
 
 def test_a_later_change_waits_until_the_one_before_it_was_found_stable_by_the_plan_that_it_names() -> None:

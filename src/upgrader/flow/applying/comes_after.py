@@ -1,6 +1,6 @@
 """Comes after: a change that was asked for together with others begins when the one before it was found stable."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from upgrader.domain.changes.joint import before
 from upgrader.domain.changes.journal import History
@@ -15,33 +15,34 @@ from upgrader.flow.site import Site
 from upgrader.ports import Snapshot
 
 
-def plan_before(snapshot: Snapshot, request: Request) -> tuple[Digest, Plan] | None:
-    """The plan of the joint change before this one, as the commit holds it; None for the first, and for one alone.
+def plans_before(snapshot: Snapshot, request: Request) -> Sequence[Plan]:
+    """The plans of the joint changes before this one, first first, as the commit holds them; none for one alone.
 
-    Raises Refused `joint-not-planned` when it has none yet.
+    Raises Refused `joint-not-planned` for one that has none yet.
     """
-    earlier = before(request.change, request.joint)
-    if not earlier:
-        return None
-    path = f"{repository.change_folder(earlier[-1].change)}/plan.json"
-    content = snapshot.read(path)
-    if content is None:
-        raise Refused("joint-not-planned", change=request.change, other=earlier[-1].change)
-    return Digest.of(content), read_plan(content, path)
+    plans = []
+    for part in before(request.change, request.joint):
+        path = f"{repository.change_folder(part.change)}/plan.json"
+        content = snapshot.read(path)
+        if content is None:
+            raise Refused("joint-not-planned", change=request.change, other=part.change)
+        plans.append(read_plan(content, path))
+    return plans
 
 
-def as_left_by(earlier: Plan, system: str, installed: Mapping[str, str]) -> Mapping[str, str]:
-    """What hosts will run when the change before has been: of a chain the version of the link before.
+def as_left_by(earlier: Iterable[Plan], system: str, installed: Mapping[str, str]) -> Mapping[str, str]:
+    """What hosts will run when the changes before have been: of a chain the version of the link before, over all links.
 
-    A host that runs something else than that link expects is left as it is: whether it may follow is asked as always.
+    A host that runs something else than a link expects is left as it is: whether it may follow is asked as always.
     """
-    if earlier.release.system != system:
-        return installed
-    expected = {str(host.name): host.installed for host in earlier.hosts}
-    return {
-        host: earlier.release.version if expected.get(host) == version else version
-        for host, version in installed.items()
-    }
+    for plan in earlier:
+        if plan.release.system == system:
+            expected = {str(host.name): host.installed for host in plan.hosts}
+            installed = {
+                host: plan.release.version if expected.get(host) == version else version
+                for host, version in installed.items()
+            }
+    return installed
 
 
 def check_comes_after(site: Site, plan: Plan) -> None:

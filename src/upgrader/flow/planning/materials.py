@@ -15,7 +15,7 @@ from upgrader.domain.names import HostName, SystemId
 from upgrader.domain.releases.correction import read_statements
 from upgrader.domain.releases.release import Release
 from upgrader.flow import repository
-from upgrader.flow.applying.comes_after import plan_before
+from upgrader.flow.applying.comes_after import plans_before
 from upgrader.flow.releases.stage import CHECKSUMS, MANIFEST, SIGNATURE
 from upgrader.flow.site import Site
 from upgrader.flow.watching.described import graph_on
@@ -148,7 +148,7 @@ def make_materials(
         left={version: papers.release for version, papers in files.left.items()},
         earlier=earlier_releases(site, snapshot, files.release, installed.values()),
         affects=_affected(site, snapshot, files.release.system),
-        comes_after=earlier[0] if (earlier := plan_before(snapshot, files.request)) else None,
+        comes_after=earlier[-1].digest if (earlier := plans_before(snapshot, files.request)) else None,
     )
 
 

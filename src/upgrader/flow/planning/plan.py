@@ -14,7 +14,7 @@ from upgrader.domain.hospital.platform import check_served
 from upgrader.domain.releases.release import Release, Strategy
 from upgrader.flow import repository
 from upgrader.flow.applying import upgrade
-from upgrader.flow.applying.comes_after import as_left_by, plan_before
+from upgrader.flow.applying.comes_after import as_left_by, plans_before
 from upgrader.flow.identity import acting_person
 from upgrader.flow.planning.materials import (
     ChangeFiles,
@@ -68,8 +68,8 @@ def plan_change(site: Site, change: str, progress: Progress, *, publish: bool) -
         check_served(files.release, {host.name: host.platform for host in hosts})
         progress("progress.asking-hosts", {"count": len(hosts)})
         installed = installed_versions(site, snapshot, tree, hosts, files)
-        if earlier := plan_before(snapshot, files.request):
-            installed = as_left_by(earlier[1], files.request.system, installed)
+        earlier = plans_before(snapshot, files.request)
+        installed = as_left_by(earlier, files.request.system, installed)
         planned = _decide(site, snapshot, files, tree, hosts, installed)
         check_stand_ins(site, snapshot, planned.plan)
         check_declared(site, snapshot, files.release, files.request.joint)
