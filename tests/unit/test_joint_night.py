@@ -125,7 +125,8 @@ def test_the_workstations_of_one_system_come_after_the_servers_of_the_next(tmp_p
 def test_a_host_for_which_somebody_answers_holds_no_way_back(hospital: JointHospital) -> None:
     apply(hospital)
     hospital.fleet.hosts["host-22"].breaks = Break.STAYS
-    assert roll_back(hospital) is ExitCode.ROLLBACK_INCOMPLETE
+    taken = roll_back_joint(hospital.site(), FIRST, REASON, hospital.progress)
+    assert (taken.exit_code, taken.of) == (ExitCode.ROLLBACK_INCOMPLETE, SECOND)  # that one is told of, not the named
     assert hospital.states() == [State.STABLE, State.STUCK, State.ROLLED_BACK]
     assert next_over(read_joint(hospital.site(), FIRST)).step is JointStep.PUT_RIGHT
     with hospital.journals[SECOND].open(SECOND) as journal:
@@ -134,6 +135,15 @@ def test_a_host_for_which_somebody_answers_holds_no_way_back(hospital: JointHosp
     assert roll_back(hospital) is ExitCode.ROLLED_BACK
 
     assert hospital.states() == [State.ROLLED_BACK, State.ROLLED_BACK_IN_PART, State.ROLLED_BACK]
+
+
+def test_the_answer_tells_of_the_change_that_ended_the_night(hospital: JointHospital) -> None:
+    hospital.fleet.hosts["host-11"].breaks = Break.UNHEALTHY
+
+    applied = apply_joint(hospital.site(), THIRD, hospital.progress)
+
+    assert (applied.exit_code, applied.of) == (ExitCode.ROLLED_BACK, FIRST)
+    assert hospital.states() == [State.ROLLED_BACK, State.PLANNED, State.PLANNED]
 
 
 def test_a_change_that_went_back_in_part_by_itself_takes_those_before_it_back(hospital: JointHospital) -> None:

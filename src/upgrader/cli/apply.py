@@ -20,8 +20,9 @@ def command(texts: Texts) -> click.Command:
         site = desk.open()
         with told_of_the_others(desk, site, change):
             applied = apply_joint(site, change, desk.progress)
-        desk.say(*render.change(change, applied.change, desk.texts, because=applied.because))
-        desk.answer(render.change_json(change, applied.change, exit_code=applied.exit_code))
+        told = applied.of or change
+        desk.say(*render.change(told, applied.change, desk.texts, because=applied.because))
+        desk.answer(render.change_json(told, applied.change, exit_code=applied.exit_code))
         tell_next(desk, site, change, applied.change.state)
         return applied.exit_code
 

@@ -24,8 +24,9 @@ def command(texts: Texts) -> click.Command:
         with told_of_the_others(desk, site, change):
             take_back = roll_back_together if together else roll_back_joint
             taken = take_back(site, change, reason, desk.progress)
-        desk.say(*render.change(change, taken.change, desk.texts, because=taken.because))
-        desk.answer(render.change_json(change, taken.change, exit_code=taken.exit_code))
+        told = taken.of or change
+        desk.say(*render.change(told, taken.change, desk.texts, because=taken.because))
+        desk.answer(render.change_json(told, taken.change, exit_code=taken.exit_code))
         tell_next(desk, site, change, taken.change.state)
         return ExitCode.DONE if taken.exit_code is ExitCode.ROLLED_BACK else taken.exit_code
 

@@ -21,7 +21,7 @@ from upgrader.domain.changes.request import Kind
 from upgrader.domain.changes.schedule import Scheduled, scheduled
 from upgrader.domain.changes.verdict import Verdict
 from upgrader.domain.errors import ExitCode, Integrity, OutsideWindow, Refused, UpgraderError
-from upgrader.domain.names import HostName
+from upgrader.domain.names import ChangeId, HostName
 from upgrader.domain.secret import secrets_of
 from upgrader.flow.applying.brakes import abort_asked
 from upgrader.flow.applying.clocks import check_host_clocks, check_journal_clock
@@ -54,11 +54,15 @@ from upgrader.ports import Journal, Progress
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How `apply` ended. `because` is the code of the rule that broke when the change was taken back."""
+    """How `apply` ended. `because` is the code of the rule that broke when the change was taken back.
+
+    `of` is the change of the same request that this tells of, when it is another one than was named.
+    """
 
     exit_code: ExitCode
     change: Change
     because: str = ""
+    of: ChangeId | None = None
 
 
 def apply_change(site: Site, change: str, progress: Progress, *, order: Scheduled | None = None) -> Applied:

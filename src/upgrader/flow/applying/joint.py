@@ -5,6 +5,7 @@ stands in every plan: all of them in order, and the digest of the plan before.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from upgrader.domain.changes.joint import JointPart, after, before
 from upgrader.domain.changes.joint_step import BACK, GOING_BACK
@@ -56,7 +57,7 @@ def apply_joint(site: Site, change: ChangeId, progress: Progress) -> Applied:
         progress("progress.joint", {"change": part.change, "release": part.name})
         applied = _carry_through(site, part.change, joint, progress)
         if applied.change.state is not State.STABLE:
-            return applied
+            return replace(applied, of=applied.of or part.change)
     return _carry_through(site, change, joint, progress)
 
 
@@ -70,7 +71,7 @@ def roll_back_joint(site: Site, change: ChangeId, reason: str, progress: Progres
         if _is_to_go_back(site, part.change):
             taken = roll_back_change(site, part.change, reason, progress)
             if taken.exit_code is not ExitCode.ROLLED_BACK:
-                return taken
+                return replace(taken, of=part.change)
     return roll_back_change(site, change, reason, progress)
 
 
@@ -81,7 +82,8 @@ def roll_back_together(site: Site, change: ChangeId, reason: str, progress: Prog
     """
     joint = ran_together(site, change) or asked_together(site, change)
     first = next((part.change for part in joint if _is_to_go_back(site, part.change)), change)
-    return roll_back_joint(site, first, reason, progress)
+    taken = roll_back_joint(site, first, reason, progress)
+    return replace(taken, of=taken.of or first)
 
 
 def _carry_through(site: Site, change: ChangeId, joint: Sequence[JointPart], progress: Progress) -> Applied:
@@ -118,7 +120,7 @@ def _take_back_before(
             progress("progress.joint-back", {"change": part.change, "release": part.name})
             taken = roll_back_change(site, part.change, pulled_by(change), progress)
             if taken.exit_code is not ExitCode.ROLLED_BACK:
-                return Applied(taken.exit_code, taken.change, taken.because)
+                return Applied(taken.exit_code, taken.change, taken.because, part.change)
     return applied
 
 

@@ -12,6 +12,7 @@ from upgrader.domain.changes.journal import History
 from upgrader.domain.changes.lifecycle import Event, State, may
 from upgrader.domain.changes.plan import Plan, read_plan
 from upgrader.domain.errors import ExitCode, Refused
+from upgrader.domain.names import ChangeId
 from upgrader.domain.plain import instant
 from upgrader.flow import repository
 from upgrader.flow.applying.brakes import abort_asked
@@ -30,9 +31,12 @@ ASKED = "asked: "
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
+    """How a rollback ended; `of` is the change of the same request that this tells of, when it is not the named one."""
+
     exit_code: ExitCode
     change: Change
     because: str
+    of: ChangeId | None = None
 
 
 def roll_back_change(site: Site, change: str, reason: str, progress: Progress) -> TakenBack:
