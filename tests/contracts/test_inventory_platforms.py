@@ -51,9 +51,9 @@ def test_a_windows_host_keeps_its_programs_elsewhere_and_needs_no_ssh_key_withou
     ("variables", "code"),
     [
         ({"upgrader_platform": "dos"}, "inventory-value-malformed"),
-        ({"upgrader_platform": "uos", "ansible_connection": "winrm"}, "inventory-variable-refused"),
+        ({"upgrader_platform": "uos", "ansible_connection": "winrm"}, "inventory-connection-refused"),
         ({"upgrader_platform": "debian", "ansible_shell_type": "cmd"}, "inventory-variable-refused"),
-        ({"upgrader_platform": "windows", "ansible_connection": "local"}, "inventory-variable-refused"),
+        ({"upgrader_platform": "windows", "ansible_connection": "local"}, "inventory-connection-refused"),
         ({"ansible_winrm_transport": "ntlm"}, "inventory-variable-refused"),
         ({"upgrader_platform": "windows", "ansible_winrm_password": "{{ lookup('file', '/etc/shadow') }}"}, None),
     ],
@@ -106,3 +106,11 @@ def test_a_password_goes_to_no_host_but_those_that_the_controller_knows_for_it(t
     (kept / "sudo-lis").write_text("10.0.0.1 ssh-ed25519 AAAA\n10.0.0.2 ssh-ed25519 CCCC\n")
     assert site.sudo_secrets(tmp_path, ["ward-01", "ward-03"]) == ["sudo-lis"]
     assert refused("ward-01", "ward-02") == "secret-not-for-host ward-02"  # another key than the one that is kept
+
+
+@pytest.mark.parametrize("connection", ["local", "paramiko_ssh", "docker", "", "winrm"])
+def test_a_host_is_reached_by_ssh_or_refused_with_the_names_of_what_can_be_used(connection: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        read(ansible_connection=connection, upgrader_platform="debian")
+
+    assert (refused.value.code, refused.value.fields["found"]) == ("inventory-connection-refused", connection)

@@ -268,7 +268,7 @@ REFUSED = (
     Row(an_address_is_an_option, "inventory-value-malformed", "ansible_host", 2),
     Row(a_user_is_an_option, "inventory-value-malformed", "ansible_user", 2),
     Row(a_variable_names_a_program_for_ssh, "inventory-variable-refused", "ansible_ssh_common_args", 2),
-    Row(a_host_is_this_controller, "inventory-variable-refused", "ansible_connection", 2),
+    Row(a_host_is_this_controller, "inventory-connection-refused", "ansible_connection", 2),
     Row(a_parameter_is_a_template, "inventory-value-malformed", "upgrader_parameters", 2),
     Row(a_group_is_named_like_a_host, "inventory-name-is-group", "exam-02", 2),
     Row(the_inventory_is_a_program, "inventory-file-refused", "inventory/more.ini", 2),

@@ -341,7 +341,7 @@ def _check_connection(name: str, variables: Mapping[str, Any], platform: Platfor
     """SSH alone, but for a Windows host, on which nothing runs yet: it may already say how it will be reached."""
     windows = platform is Platform.WINDOWS
     if variables.get("ansible_connection", "ssh") not in ("ssh", *(WINDOWS_CONNECTIONS if windows else ())):
-        raise BadInput("inventory-variable-refused", host=name, variable="ansible_connection")
+        raise BadInput("inventory-connection-refused", host=name, found=str(variables["ansible_connection"])[:80])
     for variable in variables:
         known = variable in ANSIBLE_VARIABLES or (windows and variable.startswith(FOR_WINDOWS))
         if variable.startswith("ansible_") and not known:

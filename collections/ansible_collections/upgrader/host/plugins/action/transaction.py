@@ -20,9 +20,11 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.upgrader.host.plugins.plugin_utils.conversation import COMMAND as CONVERSATION
 from ansible_collections.upgrader.host.plugins.plugin_utils.conversation import (
+    USABLE,
     Conversation,
     Cut,
     NotTaken,
+    can_be_used,
     can_converse,
     converse_over,
     stay_alone,
@@ -123,6 +125,8 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
 
     def _reach(self, order: Order) -> dict[str, Any]:
         """In one conversation where the connection can do that and there may be something to send; else call by call."""
+        if not can_be_used(self._connection):
+            raise InputRefused(f"the connection plugin {self._connection.transport} can not be used; {USABLE} can")
         if self._connection.become:
             give_password(self._connection.become)
         if not can_converse(self._connection):
@@ -244,7 +248,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # Ansible has no types
             return self._ask_on(self._talk, verb, sent)
         text = host_script(order.strategy) + order.call("main", verb, sent=sent, user=self._login_name())
         self._sent += len(text)
-        ended = self._low_level_execute_command(COMMAND, in_data=text, executable=SHELL)
+        ended = self._low_level_execute_command(COMMAND, in_data=text.encode(), executable=SHELL)
         for line in reversed(ended["stdout_lines"]):
             if line.startswith(ANSWER):
                 return _plain(json.loads(line))

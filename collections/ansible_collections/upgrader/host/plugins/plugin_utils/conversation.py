@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 from ansible.plugins.connection.ssh import Connection
 
 CHUNK = 65536
+USABLE = "ssh and local"  # of those that come with ansible-core
 # Reads exactly the script and no byte of what follows it, into a variable; then runs it. `BYTES` is its length.
 COMMAND = """\
 exec 3<&0
@@ -86,6 +87,11 @@ class Conversation:
             self._to_host.flush()
         except BrokenPipeError as error:
             raise Cut("the host listens no more") from error
+
+
+def can_be_used(connection: Any) -> bool:
+    """The script is what a command reads: paramiko gives a command nothing to read, and Windows has no shell for it."""
+    return bool(connection.has_pipelining) and connection._shell.SHELL_FAMILY != "powershell"
 
 
 def can_converse(connection: Any) -> bool:
