@@ -84,7 +84,7 @@ def apply_change(site: Site, change: str, progress: Progress, *, order: Schedule
                 return _applied_back(resume_rollback(site, change, journal, actor, progress))
             case Work.GO_ON:
                 return (
-                    _settle_what_ran(site, change, journal, actor, progress)
+                    settle_what_ran(site, change, journal, actor, progress)
                     or _after_pause(site, change, journal, actor, progress)
                     or _apply(site, change, journal, actor, progress)
                 )
@@ -95,7 +95,7 @@ def apply_change(site: Site, change: str, progress: Progress, *, order: Schedule
                 return _apply(site, change, journal, actor, progress, order)
 
 
-def _settle_what_ran(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied | None:
+def settle_what_ran(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied | None:
     """After a stop: judge the wave that ended unjudged, begin the soak when all are stable. None: waves are left.
 
     Needs nobody's word and no window: no host gets anything new. The way back is part of what was signed, but
@@ -112,7 +112,7 @@ def _settle_what_ran(site: Site, change: str, journal: Journal, actor: str, prog
         for wave in unjudged:
             if because := _finish_wave(running, wave):
                 return _applied_back(take_back(running, because, ends=plan.window.closes))
-        return _begin_soak(running) if len(over) == len(plan.waves) else None
+        return begin_soak(running) if len(over) == len(plan.waves) else None
 
 
 def _after_pause(site: Site, change: str, journal: Journal, actor: str, progress: Progress) -> Applied | None:
@@ -149,7 +149,7 @@ def _apply(
                 running.write(Event.APPLY_STARTED, {"plan": examined.plan.digest.hex})
             with _interruption_written_down(running):
                 taken = _run_waves(running, examined, brought)
-            return _applied_back(taken) if taken else _begin_soak(running)
+            return _applied_back(taken) if taken else begin_soak(running)
 
 
 @contextmanager
@@ -207,13 +207,14 @@ def _run_waves(running: Running, examined: Examined, brought: Deliverables) -> T
     return None
 
 
-def _begin_soak(running: Running) -> Applied:
+def begin_soak(running: Running, also: Mapping[str, Any] | None = None) -> Applied:
+    """Begin to watch what the waves reached, unless nobody was; `also` is written down with it."""
     if (abort := abort_asked(running.site, running.plan.change)) is not None:
         return _applied_back(take_back(running, asked_because(abort.reason)))
     gate.check_tree(running.site, running.tree)
     with _refusal_written_down(running.site, running.journal, running.actor, {}):
         check_somebody_reached(running)
-    running.write(Event.SOAK_STARTED, {"seconds": running.plan.soak.seconds})
+    running.write(Event.SOAK_STARTED, {"seconds": running.plan.soak.seconds, **(also or {})})
     return _finished(running)
 
 
@@ -412,7 +413,7 @@ def ending(change: Change) -> ExitCode:
     """The exit code of a change whose waves are over: taken back, done, or done with hosts left behind."""
     if change.stopped_because:
         return ExitCode.ROLLBACK_INCOMPLETE if change.not_restored else ExitCode.ROLLED_BACK
-    left = sum(change.counts[outcome] for outcome in (HostOutcome.UNREACHABLE, *PENDING))
+    left = sum(change.counts[outcome] for outcome in (HostOutcome.UNREACHABLE, HostOutcome.NOT_RUN, *PENDING))
     return ExitCode.OFFLINE_LEFT if left else ExitCode.DONE
 
 
