@@ -25,7 +25,7 @@ def command(texts: Texts) -> click.Command:
         from upgrader.flow.history import read_history
         from upgrader.flow.planning.deadline import deadlines
         from upgrader.flow.planning.forecast import outlook_of
-        from upgrader.flow.watching.joint_status import read_joint
+        from upgrader.flow.watching.joint_status import joint_states, read_joint
         from upgrader.flow.watching.status import plan_of, read_changes
 
         site = desk.open()
@@ -60,7 +60,7 @@ def command(texts: Texts) -> click.Command:
             more = {"held": brake.ask if brake else None, "forecast": render.outlook_json(expected)}
             told = render.change_json(change, one, exit_code=ExitCode.DONE)
             told = {**told, "deadline": render.deadline_json(found), "not_delivered": len(undelivered(left))}
-            parts = read_joint(site, change)
+            parts = read_joint(site, change) if running is None else joint_states(site, running.joint or ())
             desk.say(*render.joint(change, parts, desk.texts))
             desk.answer({**told, **more, "joint": render.joint_json(parts)})
             tell_step(desk, change, one.state, parts)
