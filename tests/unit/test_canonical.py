@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upgrader.domain import canonical
+from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Refused
 
 PLAIN_TEXT = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=20)
@@ -158,3 +159,15 @@ def test_every_character_is_either_plain_or_named(character: str) -> None:
     found = canonical.hidden_character(character)
 
     assert (found is None) == (unicodedata.category(character) not in canonical.HIDDEN_CATEGORIES)
+
+
+def test_a_known_digest_spares_the_second_spelling_and_excuses_no_other_bytes() -> None:
+    written = canonical.serialise({"a": 1})
+    other = b'{"a": 1}\n'
+
+    def read(content: bytes, known: Digest) -> dict[str, Any]:
+        return canonical.read_back(content, lambda value: value, canonical.serialise, name="x", largest=99, known=known)
+
+    assert read(written, Digest.of(written)) == {"a": 1}
+    with pytest.raises(Refused, match="record-not-canonical"):
+        read(other, Digest.of(written))

@@ -22,7 +22,7 @@ from upgrader.domain.releases.database import (
 )
 from upgrader.domain.releases.release import Release, Strategy
 from upgrader.language import Language, Texts
-from upgrader.render.text import plan as plan_text
+from upgrader.render import plan as plan_text
 
 TERMS = DatabaseTerms(
     product=Product.POSTGRESQL,

@@ -14,7 +14,7 @@ from upgrader.domain.changes.demand import Deadline, Demand, DemandKind, deadlin
 from upgrader.domain.changes.lifecycle import Event
 from upgrader.domain.errors import BadInput
 from upgrader.language import Language, Texts
-from upgrader.render.deadline import deadline
+from upgrader.render import deadline
 
 CHINA = workdays_of("CN", range(2025, 2029))
 SHANGHAI = "Asia/Shanghai"

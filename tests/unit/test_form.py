@@ -34,7 +34,8 @@ from upgrader.domain.papers.form import (
 from upgrader.domain.releases.correction import PlannedCorrection, TableRows
 from upgrader.flow.planning.form import form_of
 from upgrader.language import Language, Texts
-from upgrader.render.form import form_json, missing, sheet
+from upgrader.render import form_json, sheet
+from upgrader.render import form_missing as missing
 
 PLAN = builders.plan_of()
 SAID = Particulars(

@@ -16,6 +16,7 @@ from upgrader.domain.digest import Digest
 from upgrader.domain.errors import Integrity, Refused
 
 FIRST = Digest("0" * 64)
+SPELLING = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Entry:
             "event": self.event.value,
             "data": plain.to_plain(self.data),
         }
-        return (json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n").encode()
+        return (SPELLING.encode(value) + "\n").encode()
 
 
 @dataclass(frozen=True, slots=True)

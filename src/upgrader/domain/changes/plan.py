@@ -223,11 +223,14 @@ class Plan:
         return {host.name: host for host in self.hosts}
 
 
-def read_plan(content: bytes, name: str = "plan.json") -> Plan:
-    """Read plan.json. Raises Refused when the bytes are not the canonical form of a plan."""
+def read_plan(content: bytes, name: str = "plan.json", known: Digest | None = None) -> Plan:
+    """Read plan.json; `known` is the digest of a plan that the gate let pass: bytes that have it are its spelling.
+
+    Raises Refused when the bytes are not the canonical form of a plan.
+    """
     try:
         plan = canonical.read_back(
-            content, partial(plain.from_plain, Plan), Plan.to_bytes, name=name, largest=LARGEST_PLAN
+            content, partial(plain.from_plain, Plan), Plan.to_bytes, name=name, largest=LARGEST_PLAN, known=known
         )
     except (ValueError, TypeError) as error:
         raise Refused("plan-malformed", file=name, found=str(error)[:200]) from error

@@ -11,6 +11,7 @@ from upgrader.domain.changes.change import Change, view
 from upgrader.domain.changes.journal import History
 from upgrader.domain.changes.lifecycle import Event, State, may
 from upgrader.domain.changes.plan import Plan, read_plan
+from upgrader.domain.digest import Digest
 from upgrader.domain.errors import ExitCode, Refused
 from upgrader.domain.names import ChangeId
 from upgrader.domain.plain import instant
@@ -178,7 +179,8 @@ def _authorized(site: Site, change: str, history: History) -> tuple[Snapshot, Pl
 
 
 def _plan_of(content: bytes, digest: str) -> Plan:
-    plan = read_plan(content)
-    if plan.digest.hex != digest:
+    known = Digest(digest)
+    plan = read_plan(content, known=known)
+    if Digest.of(content) != known:
         raise Refused("plan-digest", expected=digest[:8], found=plan.digest.short, file="plan.json")
     return plan

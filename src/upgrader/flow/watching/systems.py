@@ -93,7 +93,8 @@ def _members(
     }
     found: dict[SystemId, list[Member]] = {system: [] for system in groups.values()}
     for host in hosts:
+        within = sorted(host.groups & parts.keys())
         for group in host.groups & groups.keys():
-            part = next((parts[one] for one in sorted(host.groups & parts.keys()) if one.startswith(f"{group}_")), "")
+            part = next((parts[one] for one in within if one.startswith(f"{group}_")), "")
             found[groups[group]].append(Member(host.name, part, host.platform))
     return found
