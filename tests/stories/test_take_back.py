@@ -13,6 +13,7 @@ import pytest
 
 from stories.hosts import answers, appointment_on, journal_on, version_on
 from upgrader.lab.hospital import ENGINEER, OWNER, Hospital
+from upgrader.lab.releases import SYSTEM
 
 pytestmark = pytest.mark.lab
 
@@ -48,6 +49,30 @@ def test_a_person_takes_a_change_back_during_its_soak_and_people_are_told(hospit
     again = hospital.upgrader(ENGINEER, "--json", "rollback", change, "--reason", "once more", check=False)
     assert again.code == 10
     assert again.json()["code"] == "change-not-in-state"
+
+
+def test_a_service_that_dies_after_its_host_was_confirmed_is_found_by_the_soak_and_taken_back(
+    hospital: Hospital,
+) -> None:
+    """What settling did not see: it ran, was healthy, was confirmed, and died later, as nobody looked."""
+    change = hospital.change_ready(GOOD, "--wave-size", "3")
+    hospital.upgrader(ENGINEER, "apply", change)
+    ill = hospital.lab.hosts[1]
+    ended = hospital.lab.run(ill, f"kill -9 $(cat '{ill.upgrader_root}/{SYSTEM}/shared/run/{SYSTEM}.pid')")
+    assert ended.returncode == 0, ended.stderr
+
+    soaked = hospital.upgrader(ENGINEER, "--json", "soak", change, check=False)
+    taken = hospital.upgrader(ENGINEER, "--json", "rollback", change, "--reason", "it died", check=False)
+
+    assert soaked.code == 33
+    told = soaked.json()
+    assert told["verdict"] == "unstable"
+    assert {host.name for host in hospital.lab.hosts if any(host.name in reason for reason in told["reasons"])} == {
+        ill.name
+    }
+    assert taken.json()["counts"] == {"rolled-back": 3}
+    assert versions(hospital) == {BASE}
+    assert_served(hospital)
 
 
 def test_a_controller_that_is_killed_goes_on_where_it_was(hospital: Hospital) -> None:
