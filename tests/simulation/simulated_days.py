@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import process_time
 
 import builders
 from simulation.simulated_fleet import Fate
@@ -27,12 +28,16 @@ LATE = Late(OPENS + timedelta(days=DAYS), "12:00", "14:00", "Asia/Shanghai")
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """What became of the fleet: how `apply` ended, how many waited after the night, and how many after the days."""
+    """What became of the fleet: how `apply` ended, how many waited after the night, and how many after the days.
+
+    `cpu` is what simulating the night alone took, in seconds.
+    """
 
     night: Night
     exit_code: ExitCode
     waited: int
     excepted: int
+    cpu: float
 
 
 def days_of(workstations: int, seed: int = 142, off: float = 0.3) -> Days:
@@ -42,8 +47,9 @@ def days_of(workstations: int, seed: int = 142, off: float = 0.3) -> Days:
         if signed.record is not None:
             until = expiry(night.hospital.plan, signed.record.issued, builders.make_rule())
             night.hospital.publish(replace(signed.record, expires=until, nonce=f"{number:032x}"))
+    began = process_time()
     exit_code = apply_change(night.site(), builders.CHANGE, night.hospital.progress).exit_code
-    waited = _waiting(night)
+    cpu, waited = process_time() - began, _waiting(night)
     for at in _tries(night.closes):
         if not _waiting(night):
             break
@@ -56,7 +62,7 @@ def days_of(workstations: int, seed: int = 142, off: float = 0.3) -> Days:
     answering = Answering(builders.HEAD, night.hospital.clock.now + timedelta(days=14), "did not come back")
     if left:
         except_hosts(night.site(), builders.CHANGE, left, answering)
-    return Days(night, exit_code, waited, len(left))
+    return Days(night, exit_code, waited, len(left), cpu)
 
 
 def _tries(after: datetime) -> Iterator[datetime]:
