@@ -359,6 +359,9 @@ def commands(station: Station) -> Iterator[CommandProbe]:
 @pytest.mark.parametrize(
     ("fields", "reading", "detail"),
     [
+        ({"run": "echo worn >&2; echo 40"}, Reading.HEALTHY, "40"),
+        ({"run": "echo 40; echo worn >&2"}, Reading.HEALTHY, "40"),
+        ({"run": "echo 40; echo worn >&2; exit 3"}, Reading.UNHEALTHY, "exit status 3: worn"),
         ({"run": "true"}, Reading.HEALTHY, "exit status 0"),
         ({"run": "echo first; echo last"}, Reading.HEALTHY, "last"),
         ({"run": "test {root} = /opt"}, Reading.HEALTHY, "exit status 0"),

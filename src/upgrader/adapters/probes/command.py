@@ -8,6 +8,7 @@ import contextlib
 import logging
 import shlex
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
@@ -25,6 +26,7 @@ NOT_ENDED = 124  # timeout(1): the command was ended by it
 NO_STATUS = -1  # paramiko: the command was ended by a signal, or the connection by anything
 GRACE_SECONDS = 3
 KEEPALIVE_SECONDS = 30
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.002, 0.05  # seconds between two looks at what a command said
 
 
 class CannotReach(Exception):
@@ -51,7 +53,7 @@ class CommandProbe:
     def _look(self, probe: Probe, host: ProbedHost) -> Sight:
         try:
             command = filled(needed(probe.run, "run"), host)
-            status, output = self._run(command, host, probe.timeout_seconds)
+            status, output, errors = self._run(command, host, probe.timeout_seconds)
         except (CannotAsk, CannotReach) as error:
             return Reading.NO_ANSWER, str(error)
         if status == NOT_ENDED:
@@ -59,13 +61,13 @@ class CommandProbe:
         if status == NO_STATUS:
             return Reading.UNHEALTHY, "ended by a signal"
         if status != 0:
-            return Reading.UNHEALTHY, f"exit status {status}: {_last_line(output)}".removesuffix(": ")
-        if probe.expect_text is not None and probe.expect_text not in output:
+            return Reading.UNHEALTHY, f"exit status {status}: {_last_line(errors or output)}".removesuffix(": ")
+        if probe.expect_text is not None and probe.expect_text not in output + errors:
             return Reading.UNHEALTHY, f"the output does not hold {probe.expect_text!r}"
         return Reading.HEALTHY, _last_line(output) or "exit status 0"
 
-    def _run(self, command: str, host: ProbedHost, seconds: int) -> tuple[int, str]:
-        """Run it and give its exit status and output, or raise CannotReach and forget the connection."""
+    def _run(self, command: str, host: ProbedHost, seconds: int) -> tuple[int, str, str]:
+        """Run it; give its exit status, output and errors, or raise CannotReach and forget the connection."""
         from paramiko import SSHException  # here: a quarter second that http and tcp probes do not owe
 
         try:
@@ -131,26 +133,44 @@ def _bounded(command: str, seconds: int) -> str:
     return f"if command -v timeout >/dev/null; then exec timeout -k 1 {seconds} {inner}; else exec {inner}; fi"
 
 
-def _finish(channel: "Channel", seconds: int) -> tuple[int, str]:
-    """Read until the command ends. Of a long output only the first part is kept, the rest is read and dropped."""
-    channel.set_combine_stderr(True)
+def _finish(channel: "Channel", seconds: int) -> tuple[int, str, str]:
+    """Read until the command ends. Of a long output only the first part is kept, the rest is read and dropped.
+
+    Output and errors come apart: which of them sshd sends first is anybody's guess, and a number is the last line of
+    the output.
+    """
     deadline = time.monotonic() + seconds
-    kept = bytearray()
-    while (left := deadline - time.monotonic()) > 0:
-        channel.settimeout(left)
-        try:
-            piece = channel.recv(32 * 1024)
-        except TimeoutError:
-            break
-        if not piece:
+    output, errors = bytearray(), bytearray()
+    pause = SHORTEST_PAUSE
+    while time.monotonic() < deadline:
+        is_over = channel.eof_received or channel.closed  # asked first: what came before the end is taken below
+        if _take(channel.recv_ready, channel.recv, output) or _take(
+            channel.recv_stderr_ready, channel.recv_stderr, errors
+        ):
+            pause = SHORTEST_PAUSE
+        elif is_over:
             if not channel.status_event.wait(max(0.0, deadline - time.monotonic())):
                 break
             status = channel.recv_exit_status()
             if status == NO_STATUS and not channel.get_transport().is_active():
                 raise CannotReach("the connection ended before the command did")
-            return status, kept.decode("utf-8", errors="replace")
-        kept += piece[: LARGEST_ANSWER - len(kept)]
-    return NOT_ENDED, kept.decode("utf-8", errors="replace")
+            return status, _text(output), _text(errors)
+        else:
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+    return NOT_ENDED, _text(output), _text(errors)
+
+
+def _take(is_ready: Callable[[], bool], receive: Callable[[int], bytes], kept: bytearray) -> bool:
+    """Read a piece of what has come, if anything has."""
+    if not is_ready():
+        return False
+    kept += receive(32 * 1024)[: LARGEST_ANSWER - len(kept)]
+    return True
+
+
+def _text(content: bytearray) -> str:
+    return content.decode("utf-8", errors="replace")
 
 
 def _last_line(output: str) -> str:
